@@ -1,0 +1,1 @@
+"""How messages travel: kombu's Redis transport, made safe for the engine's hints."""

@@ -1,0 +1,219 @@
+"""kombu's Redis transport that survives what the stock one dies of, and knows hints.
+
+Chosen with ``broker_transport = "gostage_core.broker.transport:Transport"``. Queues and messages of
+others behave as they do with kombu's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from kombu.transport import TRANSPORT_ALIASES, _transport_cache
+from kombu.transport import redis as kombu_redis
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import dumps
+
+from gostage_core.broker.checks import decode_item, guard_tasks
+from gostage_core.broker.hints import Hint, HintQoS, is_hint
+from gostage_core.broker.messages import CheckedMessage
+from gostage_core.broker.quarantine import MalformedItemError, quarantine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kombu.message import Message
+
+logger = logging.getLogger(__name__)
+
+#: A message with this header goes to the consume end of its queue: it is the next one taken.
+HEAD_HEADER = "gostage_head"
+
+
+class Channel(kombu_redis.Channel):
+    """A channel whose consumers survive malformed items and a lost connection."""
+
+    QoS = HintQoS
+    Message = CheckedMessage
+
+    #: Bytes that a compressed body may unpack to, in a message of anybody.
+    max_inflated_bytes = 64 * 1024 * 1024
+
+    from_transport_options = (
+        *kombu_redis.Channel.from_transport_options,
+        "max_inflated_bytes",
+    )
+
+    _cached_client: Any = None
+
+    def close(self) -> None:
+        """Closes the channel and gives back what it holds, whatever the connection does."""
+        # Left to kombu, a reply that cannot be read stops the close half way, and the second
+        # close, without a transport by then, ends the worker (celery 5.7: 'NoneType' object has
+        # no attribute 'hostname').
+        self._drain_reply()
+        try:
+            super().close()
+        except self.connection_errors:
+            if self.closed:
+                raise
+            # Broadcast queues cannot be deleted from a server that is gone; it must not keep the
+            # rest from being closed.
+            self.auto_delete_queues.clear()
+            super().close()
+
+    def basic_consume(
+        self,
+        queue: str,
+        no_ack: bool,
+        callback: Callable[[Message], object],
+        consumer_tag: str,
+        **kwargs: Any,
+    ) -> Any:
+        """Starts consuming from a queue; Celery's consumer is guarded from malformed messages."""
+        return super().basic_consume(
+            queue,
+            no_ack=no_ack,
+            callback=guard_tasks(callback),
+            consumer_tag=consumer_tag,
+            **kwargs,
+        )
+
+    def return_hints(self, hints: Sequence[Hint]) -> None:
+        """Pushes hints to the consume end of where they came from; the first will be next."""
+        self._push("rpush", list(reversed(hints)))
+
+    def requeue_hint(self, hint: Hint) -> None:
+        """Pushes a hint to the end of where it came from, behind what waits there."""
+        self._push("lpush", [hint])
+
+    def settle(self, delivery_tag: str) -> None:
+        """Acknowledges a delivery if it is counted; with ``no_ack`` it never was."""
+        if delivery_tag in (self.qos._delivered or ()):
+            self.qos.ack(delivery_tag)
+
+    def _push(self, command: str, hints: Sequence[Hint]) -> None:
+        try:
+            with self.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+                for hint in hints:
+                    getattr(pipe, command)(hint.key, hint.item)
+                pipe.execute()
+        except Exception as error:
+            # On a stale channel this may fail in more ways than by the connection; a hint that is
+            # lost here is sent again by recovery.
+            logger.info("%d hints could not be given back (%r)", len(hints), error)
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        # kombu makes a client for every command, at about a quarter of the cost of a task.
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        pool, client = self.pool, self._cached_client
+        if client is None or client.connection_pool is not pool:
+            client = self._cached_client = super()._create_client()
+        return client
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        if not (message.get("headers") or {}).get(HEAD_HEADER):
+            super()._put(queue, message, **kwargs)
+            return
+        key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
+        commands: list[tuple[Any, ...]] = [("rpush", key, dumps(message))]
+        if queue in self._expires:
+            lists = [self._q_for_pri(queue, step) for step in self.priority_steps]
+            commands += [("pexpire", name, self._expires[queue]) for name in lists]
+        self._run(commands, kwargs.get("_publish_batch"))
+
+    def _run(self, commands: list[tuple[Any, ...]], batch: kombu_redis.PublishBatch | None) -> None:
+        if batch is not None:
+            for command in commands:
+                batch.add(*command)
+            return
+        with self.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
+            for name, *arguments in commands:
+                getattr(pipe, name)(*arguments)
+            pipe.execute()
+
+    def _basic_cancel(self, consumer_tag: str) -> None:
+        super()._basic_cancel(consumer_tag)
+        if not self._consumers and not self.closed:
+            # A worker that shuts down cancels first and may then wait minutes for what runs.
+            self._drain_reply()
+            if isinstance(self._qos, HintQoS):
+                self._qos.return_hints()
+
+    def _drain_reply(self) -> None:
+        """Reads the reply to a pop that was sent already: it may have taken a message."""
+        if not self._in_poll:
+            return
+        try:
+            self._brpop_read()
+        except Empty:
+            pass
+        except Exception as error:
+            logger.info("a pending reply of the broker could not be read (%r)", error)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        try:
+            reply = self._read_reply(**options)
+            if not reply:
+                raise Empty
+            # Nothing is pending from here on: the consumer may close this channel.
+            self._in_poll = None
+            key, item = bytes_to_str(reply[0]), reply[1]
+            queue = key.rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            self._receive_item(queue, key, item)
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _read_reply(self, **options: Any) -> Any:
+        try:
+            return self.client.parse_response(self.client.connection, "BRPOP", **options)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+            raise
+
+    def _receive_item(self, queue: str, key: str, item: bytes) -> None:
+        try:
+            envelope = decode_item(item)
+            if is_hint(envelope):
+                envelope = Hint(envelope, key, item)
+                if queue not in (self.connection._callbacks or {}):
+                    self.return_hints([envelope])
+                    return
+            self.connection._deliver(envelope, queue)
+        except MalformedItemError as error:
+            with self.conn_or_acquire() as client:
+                quarantine(client, queue, item, error.reason, self.global_keyprefix)
+            if isinstance(error.message, CheckedMessage):
+                error.message.settle()
+
+    def _receive_one(self, client: Any) -> Any:
+        try:
+            return super()._receive_one(client)
+        except (MalformedItemError, RecursionError) as error:
+            # Nothing is kept: what is published to all workers is not a queue item.
+            logger.warning("dropped a malformed broadcast message (%s)", type(error).__name__)
+            return None
+
+
+class Transport(kombu_redis.Transport):
+    """The Redis transport with :class:`Channel`; for ``redis://`` and ``rediss://`` urls."""
+
+    Channel = Channel
+
+
+def adopt_redis_urls() -> None:
+    """Makes this transport the one of all ``redis`` urls in this process.
+
+    The setting ``broker_transport`` does not reach all of them: kombu takes the transport of
+    ``redis+socket://`` from the url, that of the second url of a list too, and defaults the TLS
+    options of ``rediss://`` by the name of the transport. Safe to repeat; connections that exist
+    already stay as they are.
+    """
+    for name in ("redis", "rediss"):
+        TRANSPORT_ALIASES[name] = f"{__name__}:{Transport.__name__}"
+        _transport_cache.pop(name, None)

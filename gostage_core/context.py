@@ -1,0 +1,238 @@
+"""What an action is handed: its run, its store, and the plan that it may change."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gostage_core.authoring.workflow import Stage
+from gostage_core.errors import DuplicateStageError, InvalidWorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from datetime import datetime
+
+    from gostage_core.authoring.action import Action
+    from gostage_core.authoring.definition import ActionDefinition, StageDefinition
+    from gostage_core.store import AttemptStore
+
+logger: Final = logging.getLogger("gostage.action")
+
+_ASK_EVERY_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A read-only look at the workflow, the stage or the action that runs."""
+
+    id: str
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Port(Protocol):
+    """What a context needs of the engine around it."""
+
+    def describe(self) -> tuple[View, View]:
+        """Return the workflow and the stage."""
+
+    def deadline(self) -> datetime | None:
+        """Return the run's deadline."""
+
+    def has_stage(self, stage_id: str) -> bool:
+        """Tell whether the plan has a stage of this id."""
+
+    def may_go_on(self, progress: str = "") -> bool:
+        """Tell whether the attempt should go on; note its *progress* (JSON), if any."""
+
+    def checkpoint(self, store: AttemptStore) -> None:
+        """Write the store's changes now."""
+
+
+class BailSignal(BaseException):
+    """Ends an attempt well and its run early.
+
+    Not an ``Exception``, so that a body's own handler lets it pass.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AttemptLostError(BaseException):
+    """The attempt's lease has gone to another worker: nothing of it can be kept any more.
+
+    Not an ``Exception``, so that a body's own handler lets it pass.
+    """
+
+
+class AttemptLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose every record carries run, stage, action and attempt."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the place to a record, beside what the caller gives in ``extra``."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+@dataclass(slots=True)
+class Additions:
+    """What an attempt adds to the plan, kept until it is committed."""
+
+    actions: list[ActionDefinition] = field(default_factory=list)
+    stages: list[StageDefinition] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.actions or self.stages)
+
+
+class ActionContext:
+    """The view that one attempt at one action has of its run. For the attempt's own thread."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        entry: str,
+        stage_id: str,
+        action: View,
+        attempt: int,
+        store: AttemptStore,
+        port: Port,
+    ) -> None:
+        self.run_id = run_id
+        """The id of the run."""
+        self.action = action
+        """This action: registry id, name, description, tags."""
+        self.attempt = attempt
+        """Which try this is, from 1; tries that lost their worker count."""
+        self.store = store
+        """The run's store, with this attempt's own changes."""
+        self.idempotency_key = f"{run_id}:{entry}"
+        """The same for every try at this entry of the plan, and for no other entry."""
+        self.additions = Additions()
+        """What this attempt adds to the plan; committed with it."""
+        self._stage_id = stage_id
+        self._port = port
+        self._views: tuple[View, View] | None = None
+        self._cancelled = False
+        self._asked_at = time.monotonic()
+        self._log: AttemptLog | None = None
+
+    @property
+    def workflow(self) -> View:
+        """The workflow: id, name, description, tags."""
+        return self._described()[0]
+
+    @property
+    def stage(self) -> View:
+        """The stage: id, name, description, tags."""
+        return self._described()[1]
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run must be done, if it was submitted with a deadline."""
+        return self._port.deadline()
+
+    @property
+    def log(self) -> AttemptLog:
+        """A logger (``gostage.action``) whose records carry run, stage, action and attempt."""
+        if self._log is None:
+            place = {
+                "run": self.run_id,
+                "stage": self._stage_id,
+                "action": self.action.name,
+                "attempt": self.attempt,
+            }
+            self._log = AttemptLog(logger, place)
+        return self._log
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the body should end soon: the run is to stop, or the attempt was given up.
+
+        Asks the server at most twice a second, so a loop may look at it as often as it likes.
+        """
+        if not self._cancelled and time.monotonic() - self._asked_at >= _ASK_EVERY_SECONDS:
+            self.heartbeat()
+        return self._cancelled
+
+    def heartbeat(self) -> None:
+        """Ask now whether the attempt should go on; :attr:`cancelled` then tells.
+
+        The lease needs no heartbeat: the worker process renews it.
+        """
+        self._ask("")
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Tell who watches how far the body is: *fraction* from 0 to 1, and a few words.
+
+        Goes out at once and stays, whatever becomes of the attempt.
+
+        Raises:
+            ValueError: *fraction* is not from 0 to 1.
+        """
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"progress is a fraction from 0 to 1, not {fraction!r}")
+        self._ask(progress_text(fraction, message))
+
+    def checkpoint(self) -> None:
+        """Commit the store changes so far and go on. They stay even if the attempt then fails."""
+        self._port.checkpoint(self.store)
+
+    def add_action(self, *actions: Action) -> None:
+        """Add *actions* right after this one, in this order, ahead of what was planned.
+
+        In a parallel stage they become members of it. Committed with the attempt.
+
+        Raises:
+            InvalidWorkflowError: something that is not a bound action.
+        """
+        self.additions.actions += Stage(self._stage_id, actions).definition().actions
+
+    def add_stage(self, *stages: Stage) -> None:
+        """Add *stages* right after this one's stage, in this order. Committed with the attempt.
+
+        Raises:
+            DuplicateStageError: the plan has a stage of this id.
+        """
+        for stage in stages:
+            if not isinstance(stage, Stage):
+                raise InvalidWorkflowError(
+                    f"add_stage() takes Stage(...), not {type(stage).__name__}"
+                )
+            definition = stage.definition()
+            added = any(definition.id == other.id for other in self.additions.stages)
+            if added or self._port.has_stage(definition.id):
+                raise DuplicateStageError(definition.id)
+            self.additions.stages.append(definition)
+
+    def bail(self, reason: str = "") -> None:
+        """End the run here, on purpose: this attempt is committed, the run becomes ``bailed``."""
+        raise BailSignal(reason)
+
+    def give_up(self) -> None:
+        """Tell the body, through :attr:`cancelled`, that nobody waits for it any more."""
+        self._cancelled = True
+
+    def _ask(self, progress: str) -> None:
+        self._asked_at = time.monotonic()
+        if not self._port.may_go_on(progress):
+            self._cancelled = True
+
+    def _described(self) -> tuple[View, View]:
+        if self._views is None:
+            self._views = self._port.describe()
+        return self._views
+
+
+def progress_text(fraction: float, message: str) -> str:
+    """Return progress as the JSON that is kept and shown."""
+    return json.dumps({"fraction": round(fraction, 4), "message": message[:500]})

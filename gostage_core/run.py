@@ -1,0 +1,204 @@
+"""The handle of one run: ask how it stands, wait for it, watch it, ask it to end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import redis
+
+from gostage_core.duration import seconds
+from gostage_core.errors import RunNotFoundError, RunStateError, RunTimeoutError
+from gostage_core.journal import JournalEntry
+from gostage_core.rescuer import halted_by
+from gostage_core.result import RunResult, failure_with_place, plan_of, summary_of
+from gostage_core.source import RedisSource
+from gostage_core.state.client import our_errors
+from gostage_core.state.operations import Stored
+from gostage_core.store import StoreReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gostage_core.duration import Duration
+    from gostage_core.result import Plan, RunSummary
+    from gostage_core.state.operations import State
+    from gostage_core.status import RunStatus
+
+_LOOK_EVERY_SECONDS: Final = 1.0
+"""How often a waiter looks by itself, should the notice of a change be lost."""
+_SNAPSHOT_BYTES: Final = 4 * 1024 * 1024
+"""A store of at most so many bytes is read with a result, and stays readable without the server."""
+
+
+class Run:
+    """One run. Holds no state of its own: each answer is read when it is asked for.
+
+    Raises (every method):
+        RunNotFoundError: no such run.
+        StoreUnavailableError: the server does not answer.
+    """
+
+    def __init__(self, state: State, run_id: str) -> None:
+        self._state = state
+        self.run_id = run_id
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_id!r})"
+
+    @property
+    def status(self) -> RunStatus:
+        """Where the run stands now."""
+        return self.summary.status
+
+    @property
+    def summary(self) -> RunSummary:
+        """What lists show of the run."""
+        return summary_of(self.run_id, self._header())
+
+    @property
+    def store(self) -> StoreReader:
+        """The committed values of the run's store."""
+        return StoreReader(RedisSource(self._state, self.run_id))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it is now. Reads all of it."""
+        return self.result().plan
+
+    def result(self) -> RunResult:
+        """Return how the run stands now, whether it has ended or not."""
+        with our_errors(self.run_id, self._state.settings.redis_url):
+            pipeline = self._state.client.pipeline(transaction=True)
+            pipeline.hgetall(self._key("run"))
+            pipeline.hgetall(self._key("plan"))
+            header, fields = (_texts(part) for part in pipeline.execute())
+        if not header:
+            raise RunNotFoundError(self.run_id)
+        summary = summary_of(self.run_id, header)
+        plan = plan_of(self.run_id, int(header["revision"]), fields, summary.status)
+        failed = header.get("failed", b"").decode()
+        error = summary.error and failure_with_place(summary.error, plan, failed)
+        store = self._snapshot() if int(header["bytes"]) <= _SNAPSHOT_BYTES else self.store
+        return RunResult(
+            run_id=self.run_id,
+            status=summary.status,
+            plan=plan,
+            store=store,
+            error=error,
+            bail_reason=summary.bail_reason,
+            duration=summary.duration,
+        )
+
+    def wait(self, timeout: Duration | None = None) -> RunResult:
+        """Wait until the run has ended and return its result; a failed run raises nothing.
+
+        Waiting holds no worker. Safe to repeat, by any number of waiters.
+
+        Raises:
+            RunTimeoutError: *timeout* seconds have passed; the run goes on.
+        """
+        for _ in self.changes(timeout):
+            if self.status.is_terminal:
+                break
+        return self.result()
+
+    def journal(self, after: int = 0) -> list[JournalEntry]:
+        """Return the history of the run, from behind entry *after* on."""
+        with our_errors(self.run_id, self._state.settings.redis_url):
+            texts = cast("list[bytes]", self._state.client.lrange(self._key("journal"), after, -1))
+        if not texts:
+            self._header()
+        return [JournalEntry.from_text(after + i, text) for i, text in enumerate(texts, start=1)]
+
+    def watch(self, after: int = 0, timeout: Duration | None = None) -> Iterator[JournalEntry]:
+        """Yield the history of the run as it grows, until the run has ended.
+
+        Resumable: give the last ``sequence`` that was seen as *after*.
+
+        Raises:
+            RunTimeoutError: *timeout* seconds have passed; the run goes on.
+        """
+        for _ in self.changes(timeout):
+            ended = self.status.is_terminal
+            for entry in self.journal(after):
+                after = entry.sequence
+                yield entry
+            if ended:
+                return
+
+    def changes(self, timeout: Duration | None = None) -> Iterator[None]:
+        """Yield at once, and then whenever something of the run may have changed, without end.
+
+        Raises:
+            RunTimeoutError: *timeout* seconds have passed; the run goes on.
+        """
+        ends = None if timeout is None else time.monotonic() + seconds(timeout)
+        url = self._state.settings.redis_url
+        with our_errors(self.run_id, url), cast("Any", self._state.client).pubsub() as notices:
+            notices.subscribe(self._key("events"))
+            while True:
+                yield
+                left = _LOOK_EVERY_SECONDS if ends is None else ends - time.monotonic()
+                if left <= 0:
+                    raise RunTimeoutError(self.run_id, f"has not ended within {timeout} s")
+                _next_notice(notices, min(left, _LOOK_EVERY_SECONDS))
+
+    def cancel(self, reason: str = "", *, actor: str = "operator") -> None:
+        """Ask the run to end as ``cancelled``: nothing more of it begins.
+
+        Actions that run are told through ``ctx.cancelled``; the run ends with the last of them.
+        Safe to repeat.
+
+        Raises:
+            RunStateError: the run has ended otherwise.
+        """
+        answer = self._state.halt(self.run_id, "cancelled", halted_by(actor, reason))
+        if answer.word == "gone":
+            raise RunNotFoundError(self.run_id)
+        if answer.word == "ended" and answer.details[0] != "cancelled":
+            raise RunStateError(
+                self.run_id, f"is {answer.details[0]} already; it cannot be cancelled"
+            )
+
+    def _snapshot(self) -> StoreReader:
+        return StoreReader(_Snapshot(RedisSource(self._state, self.run_id).dump()))
+
+    def _header(self) -> dict[str, bytes]:
+        with our_errors(self.run_id, self._state.settings.redis_url):
+            header = _texts(
+                cast("dict[bytes, bytes]", self._state.client.hgetall(self._key("run")))
+            )
+        if not header:
+            raise RunNotFoundError(self.run_id)
+        return header
+
+    def _key(self, name: str) -> str:
+        return self._state.keys.of(name, self.run_id)
+
+
+class _Snapshot:
+    """Values that were read at one time."""
+
+    def __init__(self, values: dict[str, Stored]) -> None:
+        self._values = values
+
+    def read(self, names: Sequence[str]) -> list[Stored]:
+        return [self._values.get(name, Stored(None)) for name in names]
+
+    def dump(self) -> dict[str, Stored]:
+        return dict(self._values)
+
+
+def _next_notice(notices: redis.client.PubSub, wait: float) -> None:
+    """Wait for a notice and take all that are there; a lost connection is one as well."""
+    try:
+        if notices.get_message(timeout=wait):
+            while notices.get_message(timeout=0):
+                pass
+    except (redis.ConnectionError, redis.TimeoutError):
+        time.sleep(min(wait, 0.2))
+
+
+def _texts(fields: Any) -> dict[str, bytes]:
+    return {name.decode("utf-8", "surrogateescape"): value for name, value in fields.items()}

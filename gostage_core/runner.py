@@ -1,0 +1,291 @@
+"""What a producer holds: submit workflows, find runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from gostage_core.authoring.workflow import Workflow
+from gostage_core.broker.app import producer_app
+from gostage_core.coordinator import Coordinator
+from gostage_core.duration import seconds
+from gostage_core.errors import (
+    BrokerUnavailableError,
+    InvalidWorkflowError,
+    RunExistsError,
+    RunNotFoundError,
+    ValueTooLargeError,
+)
+from gostage_core.naming import check_name
+from gostage_core.plan import stage_arguments, workflow_header
+from gostage_core.result import summary_of
+from gostage_core.run import Run
+from gostage_core.settings import Settings
+from gostage_core.state.client import our_errors
+from gostage_core.state.operations import State
+from gostage_core.values.codec import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from celery import Celery
+
+    from gostage_core.authoring.definition import WorkflowDefinition
+    from gostage_core.duration import Duration
+    from gostage_core.result import RunResult, RunSummary
+    from gostage_core.status import RunStatus
+
+logger: Final = logging.getLogger(__name__)
+
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+_PAGE: Final = 100
+
+
+class Runner:
+    """Submits workflows and finds runs, from any process. Safe to share between threads."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        broker: str | None = None,
+        namespace: str | None = None,
+        app: Celery | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            url: of the Redis that keeps the runs; else ``GOSTAGE_REDIS_URL``, else the local one.
+            broker: Celery's broker, where it is another one.
+            namespace: one for each application.
+            app: a Celery app to publish through, in place of one of our own.
+            settings: all of the above at once.
+
+        Raises:
+            ConfigurationError: a setting does not fit.
+        """
+        self.settings = settings or Settings.from_env(
+            os.environ, redis_url=url, broker_url=broker, namespace=namespace
+        )
+        self._state = State(self.settings)
+        self._coordinator = Coordinator(app or producer_app(self.settings), self.settings.namespace)
+
+    def submit(
+        self,
+        workflow: Workflow | Mapping[str, Any] | str,
+        *,
+        store: Mapping[Any, Any] | None = None,
+        run_id: str | None = None,
+        key: str | None = None,
+        deadline: Duration | None = None,
+        tags: Iterable[str] = (),
+    ) -> Run:
+        """Create a run of *workflow* and return its handle; workers take it from here.
+
+        Once this returns, the run is kept and will be executed, whatever happens to this process.
+        Safe to repeat with a *key*: the same key gives the same run back as long as it is retained.
+
+        Args:
+            workflow: a workflow, or a definition as a dict or JSON text.
+            store: first values of the run's store, by key or typed key.
+            run_id: an id of your own; 1 to 200 of ``A-Z a-z 0-9 _ . : -``.
+            key: of the event that this run is for.
+            deadline: after which a run that is not done fails.
+            tags: to find the run by, beside the tags of the workflow.
+
+        Raises:
+            InvalidWorkflowError: the definition is not valid; the message names the place.
+            NotStorableError: a value of *store* cannot be stored.
+            RunExistsError: a run of this id exists.
+            StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
+                repeat with the same *key* or *run_id* tells.
+        """
+        definition = _definition(workflow)
+        identity = _checked_id(run_id) if run_id is not None else _new_id()
+        answer = self._state.submit(
+            identity,
+            nonce=uuid.uuid4().hex,
+            key=check_name(key) if key is not None else "",
+            workflow=definition.id,
+            header=workflow_header(definition),
+            deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
+            details=json.dumps({"actor": "producer", "workflow": definition.id}),
+            tags=_tags(definition, tags),
+            values=self._values(store or {}),
+            stages=self._stages(definition),
+        )
+        if answer.word == "exists":
+            return Run(self._state, answer.details[0])
+        if answer.word == "taken":
+            raise RunExistsError(identity)
+        try:
+            self._coordinator.send(identity, answer.next)
+        except BrokerUnavailableError as error:
+            logger.warning(
+                "run %s is kept; its first message is sent by a worker: %s", identity, error
+            )
+        return Run(self._state, identity)
+
+    def execute(
+        self,
+        workflow: Workflow | Mapping[str, Any] | str,
+        *,
+        store: Mapping[Any, Any] | None = None,
+        timeout: Duration | None = None,
+        **options: Any,
+    ) -> RunResult:
+        """Submit *workflow*, wait until the run has ended and return its result.
+
+        Takes what :meth:`submit` and :meth:`Run.wait` take and raises what they raise; a run that
+        failed is a result, not an exception.
+        """
+        return self.submit(workflow, store=store, **options).wait(timeout)
+
+    def get(self, run_id: str) -> Run:
+        """Return the handle of a run.
+
+        Raises:
+            RunNotFoundError: no such run.
+        """
+        run = Run(self._state, run_id)
+        if not _ID.fullmatch(run_id):
+            raise RunNotFoundError(run_id)
+        run.status  # noqa: B018 - reading it is the check
+        return run
+
+    def list(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> list[RunSummary]:
+        """Return runs that answer every condition, the youngest first.
+
+        For the next page give the last ``run_id`` of this one as *cursor*.
+
+        Raises:
+            RunNotFoundError: the run of *cursor* is not there any more.
+        """
+        wanted = None if status is None else str(status)
+        found: list[RunSummary] = []
+        for summary in self._from(self._index(wanted, workflow, tag), cursor):
+            if since is not None and summary.submitted_at < since.astimezone(UTC):
+                break
+            if _answers(summary, wanted, workflow, tag):
+                found.append(summary)
+                if len(found) >= limit:
+                    break
+        return found
+
+    def ping(self) -> None:
+        """Ask Redis for a sign of life.
+
+        Raises:
+            StoreUnavailableError: it gives none.
+        """
+        with our_errors(url=self.settings.redis_url):
+            self._state.client.ping()
+
+    def close(self) -> None:
+        """Close the connections; the runner opens new ones if it is used again."""
+        self._state.client.close()
+
+    def _values(self, store: Mapping[Any, Any]) -> dict[str, bytes]:
+        values: dict[str, bytes] = {}
+        for key, value in store.items():
+            name = check_name(key if isinstance(key, str) else key.name)
+            data = encode(value)
+            if len(data) > self.settings.max_value_bytes:
+                raise ValueTooLargeError(
+                    f"the value of {name!r}", len(data), self.settings.max_value_bytes,
+                    "GOSTAGE_MAX_VALUE_BYTES",
+                )  # fmt: skip
+            values[name] = data
+        return values
+
+    def _stages(self, definition: WorkflowDefinition) -> Sequence[object]:
+        stages = stage_arguments(definition.stages)
+        size = sum(len(part) for part in stages if isinstance(part, str))
+        if size > self.settings.max_plan_bytes:
+            raise ValueTooLargeError(
+                f"workflow {definition.id!r}", size, self.settings.max_plan_bytes,
+                "GOSTAGE_MAX_PLAN_BYTES",
+            )  # fmt: skip
+        return stages
+
+    def _index(self, status: str | None, workflow: str | None, tag: str | None) -> str:
+        """Return the index that is likely to be the shortest."""
+        if tag is not None:
+            return self._state.keys.of("tag", tag)
+        if workflow is not None:
+            return self._state.keys.of("workflow", workflow)
+        return self._state.keys.of("status", status) if status else self._state.keys.of("runs")
+
+    def _from(self, index: str, cursor: str | None) -> Iterable[RunSummary]:
+        """Yield the runs of an index, the youngest first, from behind *cursor* on."""
+        client = self._state.client
+        with our_errors(url=self.settings.redis_url):
+            start = 0
+            if cursor is not None:
+                rank = cast("int | None", client.zrevrank(index, cursor))
+                if rank is None:
+                    raise RunNotFoundError(cursor)
+                start = rank + 1
+            while ids := cast("list[bytes]", client.zrevrange(index, start, start + _PAGE - 1)):
+                pipeline = client.pipeline(transaction=False)
+                for run_id in ids:
+                    pipeline.hgetall(self._state.keys.of("run", run_id.decode()))
+                for run_id, header in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
+                    if isinstance(header, dict) and header:
+                        texts = {name.decode(): value for name, value in header.items()}
+                        yield summary_of(run_id.decode(), texts)
+                start += _PAGE
+
+
+def _definition(workflow: Workflow | Mapping[str, Any] | str) -> WorkflowDefinition:
+    if isinstance(workflow, Workflow):
+        return workflow.definition()
+    if isinstance(workflow, str):
+        return Workflow.from_json(workflow).definition()
+    if isinstance(workflow, dict):
+        return Workflow.from_dict(workflow).definition()
+    raise InvalidWorkflowError(
+        "submit() takes a Workflow, or a definition as a dict or JSON, "
+        f"not {type(workflow).__name__}"
+    )
+
+
+def _tags(definition: WorkflowDefinition, tags: Iterable[str]) -> list[str]:
+    if isinstance(tags, str):
+        raise TypeError("tags is a list of words, not one text")
+    return sorted({check_name(tag) for tag in (*definition.tags, *tags)})
+
+
+def _checked_id(run_id: str) -> str:
+    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+        raise InvalidWorkflowError(f"run_id {run_id!r:.100} is not 1 to 200 of A-Z a-z 0-9 _ . : -")
+    return run_id
+
+
+def _new_id() -> str:
+    return f"{datetime.now(UTC):%y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
+
+
+def _answers(
+    summary: RunSummary, status: str | None, workflow: str | None, tag: str | None
+) -> bool:
+    return (
+        (status is None or summary.status == status)
+        and (workflow is None or summary.workflow == workflow)
+        and (tag is None or tag in summary.tags)
+    )

@@ -1,0 +1,99 @@
+"""Everything that an operator may set, read once from ``GOSTAGE_*``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gostage_core.duration import Seconds
+from gostage_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "GOSTAGE_"
+_OF_OUR_PROCESSES: Final = frozenset({"GOSTAGE_LAUNCH"})
+"""Variables with which processes of ours start one another; they are no settings."""
+
+
+class Settings(BaseModel):
+    """What may be set, each from the environment variable ``GOSTAGE_`` + its name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    redis_url: str = "redis://localhost:6379/0"
+    """Where runs are kept: ``redis://``, ``rediss://`` or ``unix://``."""
+
+    broker_url: str | None = None
+    """Celery's broker, where it is another one than the Redis that keeps the runs."""
+
+    namespace: str = "gostage"
+    """The prefix of every key, and the name of the default queue: one for each application."""
+
+    modules: tuple[str, ...] = ()
+    """Modules that a worker imports for the actions in them, separated by commas."""
+
+    lease: Seconds = Field(default=3.0, ge=0.5, le=3600)
+    """How long a worker process may be silent before its actions are given to others."""
+
+    tick: Seconds = Field(default=0.5, ge=0.05, le=60)
+    """How often each worker renews its leases and looks for what is due."""
+
+    retention: Seconds = Field(default=7 * 86_400.0, ge=0)
+    """How long a run that has ended can be looked at."""
+
+    window: int = Field(default=4, ge=1, le=64)
+    """How many links one Celery chain carries at most."""
+
+    small_store: int = Field(default=512, ge=0, le=65_536)
+    """A store of at most so many bytes is sent along with the claim of an action."""
+
+    max_value_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """The largest value that the store takes, encoded."""
+
+    max_plan_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """The largest definition that a submit takes, as JSON."""
+
+    max_losses: int = Field(default=3, ge=1, le=100)
+    """How many workers an action may take with it before it fails as poison."""
+
+    durability: Literal["none", "relaxed", "strict"] = "relaxed"
+    """What the preflight asks: ``strict`` refuses a server without AOF, ``relaxed`` warns."""
+
+    @field_validator("modules", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], **given: object) -> Settings:
+        """Read the settings from *environ*; *given* ones that are not ``None`` win.
+
+        Raises:
+            ConfigurationError: a value that does not fit, or a name that is no setting.
+        """
+        values: dict[str, object] = {
+            name.removeprefix(PREFIX).lower(): text
+            for name, text in environ.items()
+            if name.startswith(PREFIX) and name not in _OF_OUR_PROCESSES
+        }
+        values.update({name: value for name, value in given.items() if value is not None})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = PREFIX + ".".join(str(part) for part in problem["loc"]).upper()
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
+            lines.append(f"{name} is no setting; there are {known}")
+        else:
+            lines.append(f"{name}={problem['input']!r}: {problem['msg']}")
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""Reads of a run's parts from Redis that need no atomic operation."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+from gostage_core.context import View
+from gostage_core.state.client import our_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from gostage_core.state.operations import State, Stored
+
+
+class RedisSource:
+    """What is read of one run on demand: each method is one round trip."""
+
+    def __init__(self, state: State, run_id: str) -> None:
+        self._state = state
+        self._run_id = run_id
+
+    def read(self, names: Sequence[str]) -> list[Stored]:
+        """Read these keys of the store."""
+        return self._state.read(self._run_id, names)
+
+    def dump(self) -> dict[str, Stored]:
+        """Read the whole store."""
+        with self._errors():
+            names = cast("list[bytes]", self._state.client.hkeys(self._key("store")))
+        texts = [name.decode() for name in names]
+        if not texts:
+            return {}
+        pairs = zip(texts, self._state.read(self._run_id, texts), strict=True)
+        return {name: stored for name, stored in pairs if stored.value is not None}
+
+    def describe(self, stage_id: str) -> tuple[View, View]:
+        """Read what the workflow and the stage are called."""
+        client = self._state.client
+        with self._errors():
+            header = cast("bytes", client.hget(self._key("run"), "definition"))
+            node = cast("bytes", client.hget(self._key("plan"), f"g{stage_id}"))
+            spec = cast("bytes", client.hget(self._key("plan"), f"s{node.decode()}"))
+        return _view(header), _view(spec)
+
+    def deadline_ms(self) -> int | None:
+        """Read the run's deadline by the server's clock."""
+        with self._errors():
+            value = cast("bytes | None", self._state.client.hget(self._key("run"), "deadline"))
+        return None if value is None else round(float(value))
+
+    def has_stage(self, stage_id: str) -> bool:
+        """Ask the plan for a stage of this id."""
+        with self._errors():
+            return bool(self._state.client.hexists(self._key("plan"), f"g{stage_id}"))
+
+    def _key(self, name: str) -> str:
+        return self._state.keys.of(name, self._run_id)
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return our_errors(self._run_id, self._state.settings.redis_url)
+
+
+def _view(text: bytes) -> View:
+    data = json.loads(text)
+    return View(
+        data["id"],
+        data.get("name") or data["id"],
+        data.get("description", ""),
+        tuple(data.get("tags", ())),
+    )

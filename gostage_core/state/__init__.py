@@ -1,0 +1,1 @@
+"""Where runs live: keys, atomic scripts and the typed operations over them."""

@@ -1,0 +1,93 @@
+"""Connections to the Redis that keeps the runs, and its errors in our own words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from gostage_core.errors import (
+    AccessRefusedError,
+    ConfigurationError,
+    CorruptRunError,
+    StoreUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONNECT_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 5.0
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client for *url*; nothing is sent yet.
+
+    Every operation of ours may be repeated, so a call whose answer was lost is sent again, up to
+    three times within about a second.
+
+    Raises:
+        ConfigurationError: not a URL of a Redis server.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+            socket_keepalive=not url.startswith("unix:"),
+            health_check_interval=15,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{redacted(url)!r} is not the URL of a Redis server: {error}"
+        ) from None
+
+
+def redacted(url: str) -> str:
+    """Return *url* without its password, fit for a message."""
+    try:
+        parts = urlsplit(url)
+        if parts.password is None:
+            return url
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    except ValueError:
+        return "<unreadable url>"
+
+
+@contextmanager
+def our_errors(run_id: str = "", url: str = "") -> Iterator[None]:
+    """Raise what goes wrong inside as an error of gostage, for *run_id* where it is about one."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise _refusal(str(error), url) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise StoreUnavailableError(
+            f"the Redis server at {redacted(url)} does not answer: {error}"
+        ) from error
+    except redis.ResponseError as error:
+        raise _from_response(str(error), run_id, url) from error
+
+
+def _from_response(text: str, run_id: str, url: str) -> Exception:
+    for word in ("CORRUPT ", "WRONGTYPE", "NEWER "):
+        if word in text:
+            detail = text[text.index(word) :].split(" script:")[0].split(", on @")[0]
+            return CorruptRunError(run_id, detail)
+    if text.startswith(("NOPERM", "NOAUTH", "WRONGPASS")):
+        return _refusal(text, url)
+    return StoreUnavailableError(f"the Redis server at {redacted(url)} answers: {text}")
+
+
+def _refusal(text: str, url: str) -> AccessRefusedError:
+    return AccessRefusedError(
+        f"the Redis server at {redacted(url)} refuses us: {text}; check the user and the "
+        f"password in GOSTAGE_REDIS_URL"
+    )

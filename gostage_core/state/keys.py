@@ -1,0 +1,73 @@
+"""Every key that gostage keeps in Redis, spelt once, for Python and for the scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from gostage_core.errors import ConfigurationError
+
+_TEMPLATES: Final[dict[str, str]] = {
+    # name       key after the prefix      type    content
+    "run": "run:%s",  # hash    the run's header: status, definition, counters, error
+    "plan": "plan:%s",  # hash    the plan: s spec, c carrier, l links, r record, g stage id
+    "live": "live:%s",  # set     entries that are ready, running, sleeping or waiting
+    "store": "store:%s",  # hash    key -> encoded value, or L + base for an appended list
+    "meta": "meta:%s",  # hash    key -> created|updated|expires|json, only where there is any
+    "items": "items:%s:%s",  # list    what was appended to one key: order, newline, value
+    "journal": "journal:%s",  # list    the run's history, one JSON array an entry
+    "wake": "wake",  # zset    "run entry" -> when somebody must look at it (ms)
+    "alive": "alive",  # zset    process -> until when its leases are good (ms)
+    "claims": "claims:%s",  # hash    of one process: slot -> "run entry"
+    "marks": "marks",  # hash    queue -> send time of the youngest hint that was taken from it
+    "keys": "keys",  # hash    idempotency key -> run id
+    "runs": "runs",  # zset    run id -> submitted at (ms)
+    "status": "status:%s",  # zset    the same, by status
+    "workflow": "workflow:%s",  # zset    the same, by workflow id
+    "tag": "tag:%s",  # zset    the same, by tag
+    "expiry": "expiry",  # zset    ended run -> when its retention ends (ms)
+    "events": "events:%s",  # channel journal length of a run, published as it grows
+}
+
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Keys:
+    """The keys of one namespace.
+
+    All of a namespace lies in one hash slot (the braces), so that an atomic operation may touch a
+    run, the indexes and the timers together.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        if not _NAMESPACE.fullmatch(namespace):
+            raise ConfigurationError(
+                f"GOSTAGE_NAMESPACE {namespace!r:.80} is not 1 to 64 of A-Z a-z 0-9 _ . -"
+            )
+        self.namespace = namespace
+        self.prefix = f"{{{namespace}}}:"
+
+    def of(self, name: str, *parts: str) -> str:
+        """Return the key called *name* (a key of the table above) for *parts*."""
+        return self.prefix + (_TEMPLATES[name] % parts if parts else _TEMPLATES[name])
+
+
+_IN_LUA: Final = re.compile(r"K\.(?P<name>\w+)\((?P<arguments>[^()]*)\)")
+
+
+def spell_in_lua(text: str) -> str:
+    """Return the Lua *text* with each ``K.name(argument, …)`` spelt out over the prefix ``P``.
+
+    Spelt out and not called: a script is read anew at each call, and a table of functions costs
+    more than all else that it does.
+    """
+    return _IN_LUA.sub(_spelt, text)
+
+
+def _spelt(match: re.Match[str]) -> str:
+    pieces = _TEMPLATES[match["name"]].split("%s")
+    arguments = [part.strip() for part in match["arguments"].split(",") if part.strip()]
+    parts = ["P", f'"{pieces[0]}"']
+    for argument, piece in zip(arguments, pieces[1:], strict=True):
+        parts += [argument, f'"{piece}"'] if piece else [argument]
+    return f"({' .. '.join(parts)})"

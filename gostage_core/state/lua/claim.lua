@@ -1,0 +1,85 @@
+--[[
+  Take the lease of an action, so that one worker at a time works on it. Safe to repeat with the
+  same nonce.
+
+  KEYS[1]  run  hash  the header of the run
+
+  ARGV[1]   prefix    of every key
+  ARGV[2]   run       its id
+  ARGV[3]   entry     the label of the message
+  ARGV[4]   nonce     of this execution of the message
+  ARGV[5]   process   the worker process; its heartbeat is the lease
+  ARGV[6]   slot      the thread in it
+  ARGV[7]   lease_ms  for a process that has not been seen yet
+  ARGV[8]   mark      the queue that the message came through, empty when it says nothing about order
+  ARGV[9]   small     a store of at most so many bytes comes along
+  ARGV[10]  grace_ms  beyond its timeout, before an attempt is ended from outside
+
+  Returns  "claimed", token, attempt, fails, spec, began at (ms), store: key, value … or false
+        |  "held" | "early" | "done" | "stopping" | "paused" | "gone"
+]]
+--- @include "run"
+--- @include "links"
+local id, n, nonce, process, slot, lease = arg(), arg(), arg(), arg(), arg(), number()
+local mark, small, grace = arg(), number(), number()
+
+local run = load_run(id)
+if not run then
+  return { "gone" }
+end
+local r = load_record(id, n)
+if not r then
+  return { "early" }
+end
+
+local function answer()
+  local values = false
+  local bytes = tonumber(call("HGET", K.run(id), "bytes"))
+  if bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
+    values = call("HGETALL", K.store(id))
+  end
+  return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), r.at, values }
+end
+
+if r.state == "x" then
+  if string.match(r.token, ":(.*)$") == nonce then
+    return answer()
+  end
+  return { "held" }
+elseif r.state == "z" or r.state == "w" then
+  return { "early" }
+elseif r.state ~= "r" then
+  return { "done" }
+elseif run.stop then
+  return { "stopping" }
+elseif run.status == "paused" then
+  return { "paused" }
+end
+local l = links(run, n)
+
+if mark ~= "" and r.resends == 0 and r.at > tonumber(call("HGET", K.marks(), mark) or 0) then
+  call("HSET", K.marks(), mark, r.at)
+end
+if run.status == "pending" then
+  set_status(run, "running")
+  call("HSET", K.run(id), "began", now)
+  jot(id, "run.started", 0, run.revision)
+end
+r.state, r.attempt, r.at, r.where = "x", r.attempt + 1, now, process .. "/" .. slot
+r.token = r.attempt .. ":" .. nonce
+if r.began == 0 then
+  r.began = now
+end
+save_record(id, r)
+call("ZADD", K.alive(), "NX", now + lease, process)
+local before = call("HGET", K.claims(process), slot)
+if before and before ~= id .. " " .. n then
+  call("ZADD", K.wake(), now, before) -- this slot left it without ending it: the rescuer looks
+end
+call("HSET", K.claims(process), slot, id .. " " .. n)
+call("ZREM", K.wake(), id .. " " .. n)
+if l.timeout > 0 then
+  call("ZADD", K.wake(), now + l.timeout + grace, id .. " " .. n .. " t")
+end
+jot(id, "action.started", n, run.revision, string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where))
+return answer()

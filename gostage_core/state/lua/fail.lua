@@ -1,0 +1,51 @@
+--[[
+  End an attempt that failed: try again later, go on without it, or end the run. Nothing of the
+  attempt but this stays. Safe to repeat.
+
+  KEYS[1]  run  hash  the header of the run
+
+  ARGV[1]  prefix    of every key
+  ARGV[2]  run       its id
+  ARGV[3]  entry     the action
+  ARGV[4]  token     of the attempt
+  ARGV[5]  delay_ms  until the next try, or empty when there is none
+  ARGV[6]  policy    "fail" or "continue": what a last failure means
+  ARGV[7]  window    links in one chain
+  ARGV[8]  failure   JSON, opaque, whole
+  ARGV[9]  details   JSON for the journal, short
+
+  Returns  "retrying"  |  "failed"  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
+]]
+--- @include "attempt"
+--- @include "advance"
+local id, n, token, delay, policy, window, failure, details
+  = arg(), arg(), arg(), number(), arg(), number(), arg(), arg()
+local run, r, word = attempt_of(id, n, token)
+if word then
+  return { word }
+end
+links(run, n) -- a damaged plan shows here, before the first write
+
+r.fails = r.fails + 1
+call("HSET", K.plan(id), "e" .. n, failure)
+free_slot(id, r)
+if delay and not run.stop then
+  r.state, r.at = "z", now + delay
+  save_record(id, r)
+  call("ZREM", K.wake(), id .. " " .. n .. " t")
+  call("ZADD", K.wake(), r.at, id .. " " .. n)
+  jot(id, "action.retrying", n, run.revision, details)
+  return { "retrying" }
+end
+settle(run, r, "f")
+jot(id, "action.failed", n, run.revision, details)
+if run.stop then
+  finish_if_still(run)
+elseif policy == "continue" then
+  move_on(run, n)
+  return ready_reply(run, "continued", window, "")
+else
+  call("HSET", K.run(id), "failed", n)
+  halt(run, "failed", failure)
+end
+return { "failed" }

@@ -1,0 +1,33 @@
+--[[
+  The shape of a plan. It is a tree: scope 0 holds the stages one after another, a stage holds its
+  actions one after another (s) or side by side (p). Links of a node, packed in the field l<n>:
+  an action  up,next,timeout_ms
+  a scope    up,next,first,last,mode,limit,by,order
+]]
+--- @include "call"
+local function links(run, n)
+  local text = call("HGET", K.plan(run.id), "l" .. n)
+  if not text then
+    error("CORRUPT links l" .. n)
+  end
+  local up, next_, first, last, mode, limit, by, order = string.match(text,
+    "^(%d+),(%d+),(%d+),(%d+),([sp]),(%d+),(%d+),(%d*)$")
+  if up then
+    return { up = up, next = next_, first = first, last = last, mode = mode, limit = tonumber(limit), by = by, order = order }
+  end
+  local a_up, a_next, timeout = string.match(text, "^(%d+),(%d+),(%d+)$")
+  if not a_up then
+    error("CORRUPT links l" .. n)
+  end
+  return { up = a_up, next = a_next, timeout = tonumber(timeout) }
+end
+
+local function save_links(run, n, l)
+  local text
+  if l.mode then
+    text = table.concat({ l.up, l.next, l.first, l.last, l.mode, l.limit, l.by, l.order }, ",")
+  else
+    text = table.concat({ l.up, l.next, l.timeout }, ",")
+  end
+  call("HSET", K.plan(run.id), "l" .. n, text)
+end

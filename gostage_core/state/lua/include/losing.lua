@@ -1,0 +1,37 @@
+--[[ Takes a running attempt from whoever held it, for another one to do it. ]]
+--- @include "advance"
+
+--- The answer of the operation: "send", carrier | "poisoned" | "cancelled" | "later" (a timer ends it).
+local function take_back(run, r, counted, most)
+  local timeout = links(run, r.n).timeout
+  if timeout > 0 and now >= r.at + timeout then
+    call("ZADD", K.wake(), now, run.id .. " " .. r.n .. " t") -- it died of its timeout: that is its failure
+    return { "later" }
+  end
+  call("ZREM", K.wake(), run.id .. " " .. r.n .. " t")
+  local details = string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where)
+  if counted then
+    r.lost = r.lost + 1
+    jot(run.id, "action.lost", r.n, run.revision, details)
+  else
+    r.attempt = r.attempt - 1
+    jot(run.id, "action.released", r.n, run.revision, details)
+  end
+  if run.stop then
+    settle(run, r, "k")
+    jot(run.id, "action.cancelled", r.n, run.revision)
+    finish_if_still(run)
+    return { "cancelled" }
+  end
+  if r.lost >= most then
+    local failure = string.format('{"poison":true,"entry":%s,"attempt":%d,"lost":%d}', r.n, r.attempt, r.lost)
+    call("HSET", K.plan(run.id), "e" .. r.n, failure)
+    settle(run, r, "f")
+    jot(run.id, "action.failed", r.n, run.revision, failure)
+    call("HSET", K.run(run.id), "failed", r.n)
+    halt(run, "failed", failure)
+    return { "poisoned" }
+  end
+  make_ready(run, r.n, r)
+  return { "send", call("HGET", K.plan(run.id), "c" .. r.n) }
+end

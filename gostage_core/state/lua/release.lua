@@ -1,0 +1,39 @@
+--[[
+  Give an attempt back that did not begin its work: this worker is stopping, or does not know the
+  action. It does not count as an attempt. Safe to repeat.
+
+  KEYS[1]  run  hash  the header of the run
+
+  ARGV[1]  prefix    of every key
+  ARGV[2]  run       its id
+  ARGV[3]  entry     the action
+  ARGV[4]  token     of the attempt
+  ARGV[5]  delay_ms  until another worker may take it; 0 for at once
+  ARGV[6]  reason    JSON for the journal and for who asks why
+
+  Returns  "released", carrier  |  "repeated"  |  "fenced"  |  "gone"
+]]
+--- @include "attempt"
+--- @include "advance"
+local id, n, token, delay, reason = arg(), arg(), arg(), number(), arg()
+local run, r, word = attempt_of(id, n, token)
+if word then
+  return { word }
+end
+
+r.attempt = r.attempt - 1
+free_slot(id, r)
+call("ZREM", K.wake(), id .. " " .. n .. " t")
+call("HSET", K.plan(id), "e" .. n, reason)
+if run.stop then
+  settle(run, r, "k")
+  finish_if_still(run)
+elseif delay > 0 then
+  r.state, r.at, r.token = "z", now + delay, ""
+  save_record(id, r)
+  call("ZADD", K.wake(), r.at, id .. " " .. n)
+else
+  make_ready(run, n, r)
+end
+jot(id, "action.released", n, run.revision, reason)
+return { "released", call("HGET", K.plan(id), "c" .. n) }

@@ -1,0 +1,40 @@
+--[[
+  What the rescuer of every worker asks twice a second: renew the leases of these processes, and say
+  what is due. What is handed out here is not handed out again before hold_ms has passed, so that the
+  rescuers of many workers share the work and one that dies with it costs no more than that.
+
+  KEYS[1]  wake  zset  "run entry" -> when somebody must look at it (ms)
+
+  ARGV[1]  prefix     of every key
+  ARGV[2]  lease_ms   how long a heartbeat is good
+  ARGV[3]  hold_ms    how long what is handed out is left alone
+  ARGV[4]  limit      of what is handed out
+  ARGV[5]  judge      1 when this rescuer may call others dead, else 0
+  ARGV[6…] processes  count, then each living process of this worker
+
+  Returns  now (ms), {due: "run entry"…}, {dead: process, {slot, "run entry"…} …}, {ended runs past retention}
+]]
+--- @include "call"
+local lease, hold, limit, judge = number(), number(), number(), number()
+for _ = 1, number() do
+  call("ZADD", K.alive(), now + lease, arg())
+end
+local due = call("ZRANGEBYSCORE", KEYS[1], "-inf", now, "LIMIT", 0, limit)
+for _, member in ipairs(due) do
+  call("ZADD", KEYS[1], now + hold, member)
+end
+local dead = {}
+if judge == 1 then
+  for _, process in ipairs(call("ZRANGEBYSCORE", K.alive(), "-inf", now, "LIMIT", 0, limit)) do
+    local claims = call("HGETALL", K.claims(process))
+    if #claims == 0 then
+      call("ZREM", K.alive(), process)
+    else
+      call("ZADD", K.alive(), now + hold, process)
+      dead[#dead + 1] = process
+      dead[#dead + 1] = claims
+    end
+  end
+end
+local expired = call("ZRANGEBYSCORE", K.expiry(), "-inf", now, "LIMIT", 0, limit)
+return { now, due, dead, expired }

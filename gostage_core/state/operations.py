@@ -1,0 +1,320 @@
+"""The operations on runs: one method an atomic script, words and values in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
+
+from gostage_core.state import scripts
+from gostage_core.state.client import connect, our_errors
+from gostage_core.state.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gostage_core.settings import Settings
+
+GRACE_MS: Final = 1_000
+"""How far beyond its timeout an attempt may be before it is ended from outside its process."""
+
+HOLD_MS: Final = 2_000
+"""How long a rescuer keeps what it was handed before another one may be handed it."""
+
+
+class Ready(NamedTuple):
+    """One entry that became ready, or stands behind one in its sequence."""
+
+    entry: str
+    carrier: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What a run goes on with.
+
+    ``keep``: the chain at hand carries it. ``chain``: the first is ready, the others follow it.
+    ``group``: all are ready, side by side (none: the run has ended, or waits for others).
+    """
+
+    mode: Literal["keep", "chain", "group"]
+    ready: tuple[Ready, ...] = ()
+
+
+NOTHING: Final = Next("group")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lease on one action, and what its execution needs."""
+
+    run_id: str
+    entry: str
+    token: str
+    attempt: int
+    fails: int
+    spec: bytes
+    claimed_at: int
+    """By the server's clock, in milliseconds."""
+    store: dict[str, bytes] | None
+    """The whole store, where it is small; ``None`` where it is to be read key by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A word, and what comes with it."""
+
+    word: str
+    next: Next = NOTHING
+    details: tuple[str, ...] = ()
+
+
+class Stored(NamedTuple):
+    """One key of a store as Redis keeps it."""
+
+    value: bytes | None
+    meta: bytes | None = None
+    items: tuple[bytes, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a tick of the rescuer found."""
+
+    now: int
+    timers: tuple[tuple[str, ...], ...]
+    dead: dict[str, dict[str, str]] = field(default_factory=dict)
+    expired: tuple[str, ...] = ()
+
+
+class State:
+    """The runs of one namespace in one Redis. Safe to share between threads.
+
+    Every method is one round trip, safe to repeat, and raises
+    :class:`~gostage_core.errors.StoreUnavailableError` or
+    :class:`~gostage_core.errors.CorruptRunError`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = Keys(settings.namespace)
+        self.client = connect(settings.redis_url)
+
+    def submit(
+        self,
+        run_id: str,
+        *,
+        nonce: str,
+        key: str,
+        workflow: str,
+        header: str,
+        deadline_ms: int,
+        details: str,
+        tags: Sequence[str],
+        values: dict[str, bytes],
+        stages: Sequence[object],
+    ) -> Answer:
+        """Create a run: ``created``, ``exists`` (and whose the key is) or ``taken``."""
+        pairs = [part for pair in values.items() for part in pair]
+        reply = self._run(
+            "submit", run_id, nonce, key, workflow, header, deadline_ms,
+            round(self.settings.retention * 1000), self.settings.window, details,
+            len(tags), *tags, len(values), *pairs, *stages,
+        )  # fmt: skip
+        return _answer(reply, "created")
+
+    def claim(
+        self, run_id: str, entry: str, *, nonce: str, process: str, slot: str, mark: str
+    ) -> Claim | str:
+        """Take the lease of an action; a word says why it is not to be had."""
+        reply = self._run(
+            "claim", run_id, entry, nonce, process, slot, round(self.settings.lease * 1000), mark,
+            self.settings.small_store, GRACE_MS,
+        )  # fmt: skip
+        if reply[0] != b"claimed":
+            return _text(reply[0])
+        return Claim(
+            run_id=run_id,
+            entry=entry,
+            token=_text(reply[1]),
+            attempt=cast("int", reply[2]),
+            fails=cast("int", reply[3]),
+            spec=cast("bytes", reply[4]),
+            claimed_at=cast("int", reply[5]),
+            store=_small_store(reply[6]),
+        )
+
+    def commit(
+        self,
+        claim: Claim,
+        *,
+        have: str,
+        order: str,
+        bail: str,
+        details: str,
+        changes: Sequence[object],
+        actions: Sequence[object],
+        stages: Sequence[object],
+    ) -> Answer:
+        """End an attempt that did its work, all or nothing."""
+        reply = self._run(
+            "commit", claim.run_id, claim.entry, claim.token, have, self.settings.window, order,
+            bail, details, *changes, *actions, *stages,
+        )  # fmt: skip
+        return _answer(reply, "committed")
+
+    def fail(
+        self, claim: Claim, *, delay: float | None, policy: str, failure: str, details: str
+    ) -> Answer:
+        """End an attempt that failed; *delay* seconds until the next one, ``None`` for none."""
+        due = "" if delay is None else max(1, round(delay * 1000))
+        reply = self._run(
+            "fail", claim.run_id, claim.entry, claim.token, due, policy, self.settings.window,
+            failure, details,
+        )  # fmt: skip
+        return _answer(reply, "continued")
+
+    def release(self, claim: Claim, *, delay: float, reason: str) -> Answer:
+        """Give an attempt back that did not begin its work."""
+        reply = self._run(
+            "release", claim.run_id, claim.entry, claim.token, round(delay * 1000), reason
+        )
+        return Answer(_text(reply[0]), details=tuple(_text(part) for part in reply[1:]))
+
+    def checkpoint(self, claim: Claim, *, nonce: str, changes: Sequence[object]) -> Answer:
+        """Write store changes of an attempt that goes on."""
+        reply = self._run("checkpoint", claim.run_id, claim.entry, claim.token, nonce, *changes)
+        return _answer(reply, "")
+
+    def control(self, claim: Claim, progress: str = "") -> str:
+        """Say whether an attempt may go on: ``go``, ``stop`` or ``lost``."""
+        return _text(self._run("control", claim.run_id, claim.entry, claim.token, progress)[0])
+
+    def halt(self, run_id: str, status: str, why: str) -> Answer:
+        """Ask a run to end as *status*."""
+        return _answer(self._run("halt", run_id, status, why), "")
+
+    def read(self, run_id: str, names: Sequence[str]) -> list[Stored]:
+        """Read keys of a run's store."""
+        reply = self._run("read", run_id, *names, key=self.keys.of("store", run_id))
+        return [
+            Stored(
+                cast("bytes | None", reply[i]),
+                cast("bytes | None", reply[i + 1]),
+                None if reply[i + 2] is None else tuple(cast("list[bytes]", reply[i + 2])),
+            )
+            for i in range(0, len(reply), 3)
+        ]
+
+    def tick(self, processes: Iterable[str], *, judge: bool, limit: int = 200) -> Due:
+        """Renew the leases of *processes* and hand out what is due."""
+        living = list(processes)
+        reply = self._run_shared(
+            "tick",
+            round(self.settings.lease * 1000),
+            HOLD_MS,
+            limit,
+            int(judge),
+            len(living),
+            *living,
+        )
+        dead = cast("list[object]", reply[2])
+        return Due(
+            now=cast("int", reply[0]),
+            timers=tuple(tuple(_text(m).split(" ")) for m in cast("list[object]", reply[1])),
+            dead={
+                _text(process): _pairs(cast("list[object]", claims))
+                for process, claims in zip(dead[::2], dead[1::2], strict=True)
+            },
+            expired=tuple(_text(run_id) for run_id in cast("list[object]", reply[3])),
+        )
+
+    def rouse(self, run_id: str, what: str, timer: str, deadline: str) -> list[object]:
+        """Look at one due timer of a run."""
+        reply = self._run("rouse", run_id, what, timer, deadline, self.settings.max_losses)
+        return [_text(reply[0]), *reply[1:]]
+
+    def lose(self, run_id: str, entry: str, process: str, slot: str, *, counted: bool) -> Answer:
+        """Take an attempt from a process that has died, or (not counted) is leaving."""
+        reply = self._run(
+            "lose", run_id, entry, process, slot, int(counted), self.settings.max_losses
+        )
+        return Answer(_text(reply[0]), details=tuple(_text(part) for part in reply[1:]))
+
+    def purge(self, run_id: str) -> str:
+        """Forget a run that has ended."""
+        return _text(self._run("purge", run_id)[0])
+
+    def claims_of(self, process: str) -> dict[str, str]:
+        """Return what a process works on: slot -> ``"run entry"``."""
+        with our_errors(url=self.settings.redis_url):
+            held = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.of("claims", process)))
+        return {_text(slot): _text(member) for slot, member in held.items()}
+
+    def marks(self) -> dict[str, int]:
+        """Return for each queue when the youngest message that was taken from it had been sent."""
+        with our_errors(url=self.settings.redis_url):
+            marks = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.of("marks")))
+        return {_text(queue): int(float(at)) for queue, at in marks.items()}
+
+    def postpone(self, index: str, member: str, seconds: float) -> None:
+        """Leave *member* of ``wake`` or ``expiry`` alone for so long: its run is damaged."""
+        until = self.server_ms() + round(seconds * 1000)
+        with our_errors(url=self.settings.redis_url):
+            self.client.zadd(self.keys.of(index), {member: until}, xx=True)
+
+    def drop_claim(self, process: str, slot: str) -> None:
+        """Take a claim on a damaged run off the books of a process."""
+        with our_errors(url=self.settings.redis_url):
+            self.client.hdel(self.keys.of("claims", process), slot)
+
+    def server_ms(self) -> int:
+        """Return the server's clock in milliseconds."""
+        with our_errors(url=self.settings.redis_url):
+            whole, micro = self.client.time()
+        return whole * 1000 + micro // 1000
+
+    def forget_process(self, process: str) -> None:
+        """Stop watching a process that has ended in good order."""
+        with our_errors(url=self.settings.redis_url):
+            self.client.zrem(self.keys.of("alive"), process)
+
+    def _run(self, name: str, run_id: str, *args: object, key: str = "") -> scripts.Reply:
+        with our_errors(run_id, self.settings.redis_url):
+            return scripts.run(
+                self.client,
+                name,
+                key or self.keys.of("run", run_id),
+                (self.keys.prefix, run_id, *args),
+            )
+
+    def _run_shared(self, name: str, *args: object) -> scripts.Reply:
+        with our_errors(url=self.settings.redis_url):
+            return scripts.run(self.client, name, self.keys.of("wake"), (self.keys.prefix, *args))
+
+
+def _answer(reply: scripts.Reply, going_on: str) -> Answer:
+    word = _text(reply[0])
+    if word != going_on or len(reply) < 2:
+        return Answer(word, details=tuple(_text(part) for part in reply[1:]))
+    mode = cast('Literal["keep", "chain", "group"]', _text(reply[1]))
+    if mode == "keep":
+        return Answer(word, Next(mode))
+    parts = cast("list[bytes]", reply[2:])
+    ready = (Ready(_text(n), c) for n, c in zip(parts[::2], parts[1::2], strict=True))
+    return Answer(word, Next(mode, tuple(ready)))
+
+
+def _small_store(reply: object) -> dict[str, bytes] | None:
+    if reply is None:
+        return None
+    parts = cast("list[bytes]", reply)
+    return {_text(k): v for k, v in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _pairs(reply: list[object]) -> dict[str, str]:
+    texts = [_text(part) for part in reply]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,76 @@
+"""Loads the atomic operations, one Lua file each, and runs them by their content's digest."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import redis
+
+from gostage_core.state.keys import spell_in_lua
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LUA: Final = files("gostage_core.state") / "lua"
+_INCLUDE: Final = re.compile(r'^--- @include "(?P<name>\w+)"\n', re.MULTILINE)
+
+Reply = list[object]
+Argument = Any
+"""What redis-py encodes: text, bytes, numbers."""
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return the name of every operation."""
+    return tuple(sorted(p.name[:-4] for p in _LUA.iterdir() if p.name.endswith(".lua")))
+
+
+@cache
+def source(name: str) -> str:
+    """Return the text of the operation *name* as the server gets it, includes pasted once each.
+
+    Raises:
+        ValueError: an include that includes itself.
+    """
+    header, separator, body = _read(f"{name}.lua").partition("]]\n")
+    return header + separator + spell_in_lua(_expand(body, set(), (name,)))
+
+
+@cache
+def digest(name: str) -> str:
+    """Return the name by which the server knows the operation: EVALSHA's SHA-1.
+
+    Content is the name, so that two versions of gostage live side by side on one server.
+    """
+    return sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+def run(
+    client: redis.Redis | redis.client.Pipeline, name: str, key: str, args: Sequence[Argument]
+) -> Reply:
+    """Run the operation *name*; the server is given its text when it does not know it."""
+    try:
+        return cast("Reply", client.evalsha(digest(name), 1, key, *args))
+    except redis.exceptions.NoScriptError:
+        return cast("Reply", client.eval(source(name), 1, key, *args))
+
+
+def _read(path: str) -> str:
+    return _LUA.joinpath(path).read_text(encoding="utf-8")
+
+
+def _expand(text: str, seen: set[str], stack: tuple[str, ...]) -> str:
+    def paste(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name in stack:
+            raise ValueError(f"include circle: {' -> '.join((*stack, name))}")
+        if name in seen:
+            return ""
+        seen.add(name)
+        return _expand(_read(f"include/{name}.lua"), seen, (*stack, name))
+
+    return _INCLUDE.sub(paste, text)

@@ -1,0 +1,7 @@
+"""For processes that execute actions."""
+
+from gostage_workers.app import create_app
+from gostage_workers.cluster import LocalCluster
+from gostage_workers.install import install
+
+__all__ = ["LocalCluster", "create_app", "install"]

@@ -1,0 +1,1 @@
+"""Workflows that show one thing each; they ship, run and are tested."""

@@ -1,0 +1,42 @@
+"""What a worker process is: its name, its kind, and whether it is ending."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+from billiard.process import current_process
+
+_BOOT: Final = "_GOSTAGE_BOOT"
+"""Tells one start of a node from the next; children of a pool inherit it, forked or spawned."""
+
+
+_ending = threading.Event()
+
+
+def stopping() -> bool:
+    """Tell whether this worker is on its way out: nothing should wait for Redis any more."""
+    return _ending.is_set()
+
+
+def stop_waiting() -> None:
+    """Let :func:`stopping` tell so from now on."""
+    _ending.set()
+
+
+def new_boot() -> None:
+    """Begin a new life of this node. Called once in the worker's main process, before its pool."""
+    _ending.clear()
+    os.environ[_BOOT] = os.urandom(4).hex()
+
+
+def process_name(node: str, pid: int | None = None) -> str:
+    """Return the name of the process *pid* (this one) of the worker called *node*."""
+    safe = "".join(c if c.isalnum() or c in "@.-_" else "_" for c in node)
+    return f"{safe}.{os.environ.get(_BOOT, '0')}.{pid or os.getpid()}"
+
+
+def in_pool_child() -> bool:
+    """Tell whether this process is a child of a prefork pool."""
+    return bool(current_process().name != "MainProcess")

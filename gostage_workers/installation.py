@@ -1,0 +1,76 @@
+"""What one Celery app has of gostage, opened in the process that uses it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+
+from gostage_core.attempt import Executor, Place
+from gostage_core.coordinator import Coordinator
+from gostage_core.state.operations import State
+from gostage_core.timeout import giving_up, interrupting
+from gostage_workers.identity import in_pool_child, process_name, stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from celery import Celery
+
+    from gostage_core.attempt import Moment
+    from gostage_core.settings import Settings
+
+_ATTRIBUTE: Final = "gostage"
+
+
+class Installation:
+    """What one Celery app has of gostage. Connections are opened in the process that uses them."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.coordinator = Coordinator(app, settings.namespace)
+        self.reached: Callable[[Moment], None] = lambda _moment: None
+        """Told of each point between which an attempt may die; tests hook in here."""
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._state: State | None = None
+        self._executor: Executor | None = None
+
+    @property
+    def state(self) -> State:
+        """The state, over connections of this very process."""
+        self._in_this_process()
+        assert self._state is not None
+        return self._state
+
+    def executor(self, node: str) -> Executor:
+        """Return the executor of this process, on the worker called *node*."""
+        self._in_this_process()
+        if self._executor is None:
+            guard = interrupting if in_pool_child() else giving_up
+            place = Place(process_name(node), guard, stopping)
+            self._executor = Executor(self.state, place, reached=lambda m: self.reached(m))
+        return self._executor
+
+    def _in_this_process(self) -> None:
+        """Open anew after a fork: a connection shared by two processes mixes up their answers."""
+        if self._pid == os.getpid():
+            return
+        with self._lock:
+            if self._pid != os.getpid():
+                self._state = State(self.settings)
+                self._executor = None
+                self._pid = os.getpid()
+
+
+def attach(app: Celery, settings: Settings) -> Installation:
+    """Make an installation and leave it with *app*."""
+    installation = Installation(app, settings)
+    setattr(app, _ATTRIBUTE, installation)
+    return installation
+
+
+def installation_of(app: Celery) -> Installation | None:
+    """Return what :func:`attach` left with *app*, if it did."""
+    return getattr(app, _ATTRIBUTE, None)

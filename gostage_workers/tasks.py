@@ -1,0 +1,70 @@
+"""The Celery task of gostage. "Task" is only ever Celery's own word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gostage_core.coordinator import ACTION_TASK, HEAD
+from gostage_core.errors import BrokerUnavailableError
+from gostage_core.rescuer import mark_of
+
+if TYPE_CHECKING:
+    from celery import Celery, Task
+
+    from gostage_workers.installation import Installation
+
+
+def register(app: Celery, installation: Installation) -> None:
+    """Register the task that carries every action.
+
+    It acknowledges early and keeps no result: recovery and state are the engine's.
+    """
+
+    @app.task(
+        name=ACTION_TASK,
+        bind=True,
+        shared=False,
+        ignore_result=True,
+        acks_late=False,
+        max_retries=0,
+        typing=False,
+    )
+    def gostage_action(self: Task[Any, Any], run_id: str, label: str) -> None:
+        request: Any = self.request
+        ended = installation.executor(request.hostname or "local").attempt(
+            run_id, label, mark=_mark(request), have=_carried(request, run_id)
+        )
+        following = ended.next
+        if following.mode == "keep":
+            return
+        request.chain = None
+        if following.mode == "chain":
+            request.chain = installation.coordinator.splice(run_id, following)
+        elif following.ready:
+            _send_group(installation, run_id, ended.next)
+
+
+def _send_group(installation: Installation, run_id: str, following: Any) -> None:
+    """Publish side by side; what the broker does not take now, a rescuer sends."""
+    try:
+        installation.coordinator.send(run_id, following)
+    except BrokerUnavailableError:
+        return
+
+
+def _carried(request: Any, run_id: str) -> str:
+    """Return the entry that the carried chain goes on with, if it goes on with this run."""
+    chain = request.chain
+    if not chain:
+        return ""
+    link = chain[-1]
+    args = link.get("args") or ("", "")
+    return str(args[1]) if link.get("task") == ACTION_TASK and args[0] == run_id else ""
+
+
+def _mark(request: Any) -> str:
+    """Return the queue whose order this message tells of; none for one that jumped it."""
+    info = request.delivery_info or {}
+    if info.get("redelivered") or (request.headers or {}).get(HEAD):
+        return ""
+    return mark_of(info.get("routing_key") or "", info.get("priority"))

@@ -1,0 +1,53 @@
+"""One server for all tests, one namespace for each."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gostage_core.authoring.registry import registry
+from gostage_core.settings import Settings
+from gostage_core.state.operations import State
+from tests.support.bench import Bench
+from tests.support.server import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def settings(server: RedisServer, namespace: str) -> Settings:
+    return Settings(redis_url=server.url, namespace=namespace)
+
+
+@pytest.fixture
+def state(settings: Settings) -> Iterator[State]:
+    state = State(settings)
+    yield state
+    state.client.close()
+
+
+@pytest.fixture
+def fresh_registry() -> Iterator[None]:
+    with registry.isolated():
+        yield
+
+
+@pytest.fixture
+def bench(settings: Settings, fresh_registry: None) -> Iterator[Bench]:
+    bench = Bench(settings)
+    yield bench
+    bench.close()

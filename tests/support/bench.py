@@ -1,0 +1,149 @@
+"""A workbench for the engine: the real executor, scripts and rescuer, with messages in a list.
+
+Messages are delivered by hand, lost, doubled or kept back; an attempt may die at each of its
+moments; timers come due when the test says so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gostage_core.attempt import Ended, Executor, Moment, Place
+from gostage_core.rescuer import Rescuer
+from gostage_core.runner import Runner
+from gostage_core.state.operations import Next, Ready, State
+
+if TYPE_CHECKING:
+    from gostage_core.run import Run
+    from gostage_core.result import RunResult
+    from gostage_core.plan import Carrier
+    from gostage_core.authoring.workflow import Workflow
+    from gostage_core.settings import Settings
+
+
+class Crash(BaseException):
+    """The death of a worker's process."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A hint on its way, with the tail that its chain carries."""
+
+    run_id: str
+    entry: str
+    tail: tuple[str, ...] = ()
+    head: bool = False
+
+
+@dataclass
+class Post:
+    """Stands where the coordinator would: keeps messages instead of publishing them."""
+
+    messages: deque[Message] = field(default_factory=deque)
+    sent_again: int = 0
+
+    def send(self, run_id: str, following: Next) -> None:
+        entries = [ready.entry for ready in following.ready]
+        if following.mode == "chain":
+            self.messages.append(Message(run_id, entries[0], tuple(entries[1:])))
+        elif following.mode == "group":
+            self.messages.extend(Message(run_id, entry) for entry in entries)
+
+    def send_again(self, run_id: str, ready: Ready) -> None:
+        self.sent_again += 1
+        self.messages.appendleft(Message(run_id, ready.entry, head=True))
+
+    def queue_of(self, carrier: Carrier) -> str:
+        return carrier.queue or "queue"
+
+
+class Bench:
+    """One run's world: a runner, workers by name, messages, and a rescuer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = State(settings)
+        self.post = Post()
+        self.die_at: Moment | None = None
+        self.died: list[str] = []
+        self._workers: dict[str, Executor] = {}
+        self._runner = Runner(settings=settings)
+        self._runner._coordinator = self.post  # type: ignore[assignment]
+        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0)  # type: ignore[arg-type]
+
+    def submit(self, workflow: Workflow, **options: object) -> Run:
+        return self._runner.submit(workflow, **options)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.state.client.close()
+        self._runner.close()
+
+    def deliver(self, message: Message, worker: str = "w") -> Ended | None:
+        """Hand a message to a worker; ``None`` when the worker died of it."""
+        have = message.tail[0] if message.tail else ""
+        mark = "" if message.head else "queue"
+        try:
+            ended = self._worker(worker).attempt(
+                message.run_id, message.entry, mark=mark, have=have
+            )
+        except Crash:
+            self.died.append(worker)
+            return None
+        if ended.next.mode == "keep":
+            self.post.messages.append(Message(message.run_id, have, message.tail[1:]))
+        else:
+            self.post.send(message.run_id, ended.next)
+        return ended
+
+    def step(self, worker: str = "w") -> Ended | None:
+        """Deliver the next message."""
+        return self.deliver(self.post.messages.popleft(), worker)
+
+    def drain(self, run: Run) -> RunResult:
+        """Deliver, let time pass and take from the dead, until the run has ended."""
+        for _ in range(5_000):
+            if run.status.is_terminal:
+                return run.result()
+            if self.post.messages:
+                self.step()
+            else:
+                self.bury()
+                self.pass_time()
+        raise AssertionError(f"the run does not end: {run.result()}")
+
+    def bury(self) -> None:
+        """Take back what dead workers held."""
+        while self.died:
+            worker = self.died.pop()
+            self.rescuer.lost(worker)
+
+    def pass_time(self) -> None:
+        """Let every timer come due, and the rescuer see it."""
+        client, wake = self.state.client, self.state.keys.of("wake")
+        for member in client.zrange(wake, 0, -1):  # type: ignore[union-attr]
+            self._make_due(member.decode())
+            client.zadd(wake, {member: 0}, xx=True)
+        self.rescuer.tick([worker for worker in self._workers if worker not in self.died])
+
+    def _make_due(self, member: str) -> None:
+        """Set the due time in the record of a sleeping entry to the past."""
+        run_id, entry, *timer = member.split(" ")
+        plan = self.state.keys.of("plan", run_id)
+        record = self.state.client.hget(plan, f"r{entry}")
+        if not timer and record and record.startswith(b"z"):  # type: ignore[union-attr]
+            parts = record.split(b"|")  # type: ignore[union-attr]
+            parts[5] = b"0"
+            self.state.client.hset(plan, f"r{entry}", b"|".join(parts))  # type: ignore[arg-type]
+
+    def _worker(self, name: str) -> Executor:
+        if name not in self._workers:
+            self._workers[name] = Executor(self.state, Place(name), reached=self._reached)
+        return self._workers[name]
+
+    def _reached(self, moment: Moment) -> None:
+        if moment is self.die_at:
+            self.die_at = None
+            raise Crash

@@ -1,0 +1,104 @@
+"""A real ``celery worker`` process of the plain app."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.eventually import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+ROOT = Path(__file__).parents[2]
+TRANSPORT = "gostage_core.broker.transport:Transport"
+
+
+class PlainWorker:
+    """One worker; ``with PlainWorker(...)`` waits until it is ready, and ends it at the end."""
+
+    def __init__(
+        self,
+        broker: str,
+        log: Path,
+        *arguments: str,
+        transport: str = TRANSPORT,
+        options: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        self.log = log
+        self._arguments = arguments
+        self._environment = {
+            **os.environ,
+            "PLAIN_BROKER": broker,
+            "PLAIN_TRANSPORT": transport,
+            "PLAIN_OPTIONS": json.dumps(options or {}),
+            "PLAIN_SETTINGS": json.dumps(settings or {}),
+            "PYTHONPATH": str(ROOT),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "celery", "-A", "tests.support.plain_app", "worker"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--loglevel=INFO", "-n", f"{self.log.stem}@plain", *self._arguments],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=self._environment,
+            )
+        try:
+            eventually(self._is_ready)
+        except AssertionError:
+            self.signal(signal.SIGKILL)
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.alive:
+            self.signal(signal.SIGTERM)
+            try:
+                self.wait(20)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGKILL)
+                self.wait(20)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The main process."""
+        assert self._process is not None, "the worker was not started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The process id of the main process."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the main process lives."""
+        return self.process.poll() is None
+
+    @property
+    def output(self) -> str:
+        """What the worker has written so far."""
+        return self.log.read_text(errors="replace")
+
+    def _is_ready(self) -> bool:
+        assert self.alive, f"the worker ended while it started:\n{self.output}"
+        return " ready." in self.output
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the main process."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float) -> int:
+        """Waits for the end of the main process; gives its exit status."""
+        return self.process.wait(timeout=timeout)

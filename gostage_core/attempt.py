@@ -273,7 +273,7 @@ class _Attempt:
 
 
 def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
-    """Return the seconds until the next try at *entry*, or ``None`` when this failure is its last."""
+    """Return the seconds until the next try at *entry*, or ``None`` when there is none."""
     policy = Retry.model_validate(entry.retry) if entry.retry else None
     return decide(policy, error, fails, random.random())  # noqa: S311 - spreads retries, no secret
 
@@ -292,7 +292,7 @@ def report_failure(
 
 
 def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:
-    """Return the failure of an attempt whose process did not end it at its timeout, and the next try."""
+    """Return the failure of an attempt that overran its timeout, and when it is tried again."""
     error = _overtime(entry)
     failure = failure_of(
         error, path=f"{entry.stage}/{entry.name}", action=entry.action, attempt=claim.attempt

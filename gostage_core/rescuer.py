@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from gostage_core.attempt import overtime_of, report_failure
 from gostage_core.errors import BrokerUnavailableError, CorruptRunError, StoreUnavailableError
@@ -17,8 +16,7 @@ from gostage_core.state.operations import Claim, Ready
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gostage_core.coordinator import Coordinator
-    from gostage_core.state.operations import Due, State
+    from gostage_core.state.operations import Due, Next, State
 
 logger: Final = logging.getLogger(__name__)
 
@@ -37,6 +35,19 @@ def mark_of(queue: str, priority: int | None) -> str:
     return f"{queue}:{priority}" if priority else queue
 
 
+class Messages(Protocol):
+    """What the rescuer needs of the coordinator."""
+
+    def send(self, run_id: str, following: Next) -> None:
+        """Publish what a run goes on with."""
+
+    def send_again(self, run_id: str, ready: Ready) -> None:
+        """Publish one message at the head of its queue."""
+
+    def queue_of(self, carrier: Carrier) -> str:
+        """Return the queue that a message with this carrier goes to."""
+
+
 class Rescuer:
     """What every worker does beside its actions. One thread calls :meth:`tick`, again and again.
 
@@ -45,10 +56,10 @@ class Rescuer:
     """
 
     def __init__(
-        self, state: State, coordinator: Coordinator, depth: Callable[[str], int | None]
+        self, state: State, messages: Messages, depth: Callable[[str], int | None]
     ) -> None:
         self._state = state
-        self._coordinator = coordinator
+        self._messages = messages
         self._depth = depth
         self._judge_from = 0.0
         self._out_of_reach = False
@@ -137,7 +148,7 @@ class Rescuer:
         depths: dict[str, int | None] = {}
         for run_id, entry, text, sent_at, resends in waiting:
             carrier = Carrier.from_text(text)
-            queue = self._coordinator.queue_of(carrier)
+            queue = self._messages.queue_of(carrier)
             if queue not in depths:
                 depths[queue] = self._depth(queue)
             overtaken = marks.get(mark_of(queue, carrier.priority), 0) > sent_at + _LATE_MS
@@ -154,11 +165,11 @@ class Rescuer:
         claim = Claim(run_id, entry_id, token.decode(), attempt, fails, spec, 0, None)
         failure, delay = overtime_of(claim, entry)
         answer = report_failure(self._state, claim, entry, failure, delay)
-        self._coordinator.send(run_id, answer.next)
+        self._messages.send(run_id, answer.next)
 
     def _send(self, run_id: str, entry: str, carrier: bytes) -> None:
         try:
-            self._coordinator.send_again(run_id, Ready(entry, carrier))
+            self._messages.send_again(run_id, Ready(entry, carrier))
         except BrokerUnavailableError as error:
             logger.warning("run %s: entry %s is sent later: %s", run_id, entry, error)
 
@@ -174,8 +185,3 @@ class Rescuer:
 
     def _aside(self, index: str, member: str) -> None:
         self._state.postpone(index, member, _CORRUPT_PAUSE)
-
-
-def halted_by(actor: str, reason: str) -> str:
-    """Return who asked a run to end, and why, as the JSON that is kept."""
-    return json.dumps({"actor": actor, "reason": reason[:2000]}, separators=(",", ":"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -10,7 +11,6 @@ import redis
 from gostage_core.duration import seconds
 from gostage_core.errors import RunNotFoundError, RunStateError, RunTimeoutError
 from gostage_core.journal import JournalEntry
-from gostage_core.rescuer import halted_by
 from gostage_core.result import RunResult, failure_with_place, plan_of, summary_of
 from gostage_core.source import RedisSource
 from gostage_core.state.client import our_errors
@@ -153,7 +153,7 @@ class Run:
         Raises:
             RunStateError: the run has ended otherwise.
         """
-        answer = self._state.halt(self.run_id, "cancelled", halted_by(actor, reason))
+        answer = self._state.halt(self.run_id, "cancelled", _why(actor, reason))
         if answer.word == "gone":
             raise RunNotFoundError(self.run_id)
         if answer.word == "ended" and answer.details[0] != "cancelled":
@@ -202,3 +202,8 @@ def _next_notice(notices: redis.client.PubSub, wait: float) -> None:
 
 def _texts(fields: Any) -> dict[str, bytes]:
     return {name.decode("utf-8", "surrogateescape"): value for name, value in fields.items()}
+
+
+def _why(actor: str, reason: str) -> str:
+    """Who asked a run to end, and why, as the JSON that is kept."""
+    return json.dumps({"actor": actor, "reason": reason[:2000]}, separators=(",", ":"))

@@ -71,7 +71,7 @@ class Bench:
         self._workers: dict[str, Executor] = {}
         self._runner = Runner(settings=settings)
         self._runner._coordinator = self.post  # type: ignore[assignment]
-        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0)  # type: ignore[arg-type]
+        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0)
 
     def submit(self, workflow: Workflow, **options: object) -> Run:
         return self._runner.submit(workflow, **options)  # type: ignore[arg-type]

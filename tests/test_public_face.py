@@ -1,0 +1,44 @@
+"""What user code may import is spelt out here; a change of it is a change of this list."""
+
+import gostage_core
+import gostage_workers
+
+CORE = {
+    "AccessRefusedError", "Action", "ActionContext", "ActionFunction", "ActionNotFoundError",
+    "ActionResult", "ActionStatus", "ActionTimeoutError", "BrokerUnavailableError",
+    "ConfigurationError", "CorruptRunError", "CorruptValueError", "DeadlineExceededError",
+    "DefinitionError", "DuplicateActionError", "DuplicateStageError", "Failure", "GostageError",
+    "InvalidActionError", "InvalidKeyError", "InvalidWorkflowError", "JournalEntry", "Key",
+    "KeyConflictError", "KeyNotFoundError", "Metadata", "NoRetry", "NotStorableError", "Plan",
+    "PlanError", "PoisonedError", "Retry", "RetryAfter", "Run", "RunError", "RunExistsError",
+    "RunNotFoundError", "RunResult", "RunStateError", "RunStatus", "RunSummary", "RunTimeoutError",
+    "Runner", "ServerUnfitError", "Settings", "Stage", "StageFinishedError", "StageNotFoundError",
+    "StageResult", "StoreError", "StoreTypeError", "StoreUnavailableError", "UnavailableError",
+    "UnknownActionError", "UnknownTypeError", "ValueTooLargeError", "Workflow", "action", "stored",
+}  # fmt: skip
+WORKERS = {"LocalCluster", "create_app", "install"}
+
+
+def test_the_face_of_the_core_is_what_is_listed() -> None:
+    assert set(gostage_core.__all__) == CORE
+    assert all(hasattr(gostage_core, name) for name in CORE)
+
+
+def test_the_face_of_the_workers_is_what_is_listed() -> None:
+    assert set(gostage_workers.__all__) == WORKERS
+    assert all(hasattr(gostage_workers, name) for name in WORKERS)
+
+
+def test_every_public_name_is_documented() -> None:
+    for module in (gostage_core, gostage_workers):
+        for name in module.__all__:
+            assert getattr(module, name).__doc__, name
+
+
+def test_every_error_is_in_the_tree_that_its_module_draws() -> None:
+    from gostage_core import errors
+
+    drawn = errors.__doc__ or ""
+    classes = [c for c in vars(errors).values() if isinstance(c, type)]
+    assert all(issubclass(c, errors.GostageError) for c in classes)
+    assert [c.__name__ for c in classes if c.__name__ not in drawn] == []

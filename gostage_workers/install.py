@@ -71,7 +71,7 @@ def _consume_our_queue(app: Celery, queue: str) -> None:
     def add(instance: Any, **_: Any) -> None:
         queues = instance.app.amqp.queues
         if instance.app is app and queues._consume_from is None and queue not in queues:
-            queues.add(queue)
+            queues.select_add(queue)
 
     signals.celeryd_after_setup.connect(add, weak=False)
 

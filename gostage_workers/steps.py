@@ -43,6 +43,10 @@ class RescuerStep(bootsteps.StartStopStep):
     def create(self, worker: Any) -> Any:
         """Name this life of the node before the pool forks its children."""
         new_boot()
+        if "thread" in worker.pool_cls.__module__:
+            # The end of a thread's task does not wake the event loop, so a worker that takes a
+            # message only when a thread is free would sit idle for most of a second each time.
+            worker.app.conf.worker_disable_prefetch = False
         return super().create(worker)
 
     def start(self, worker: Any) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 ROOT = Path(__file__).parents[2]
+APP = "tests.support.plain_app"
 TRANSPORT = "gostage_core.broker.transport:Transport"
 
 
@@ -45,7 +46,7 @@ class PlainWorker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "celery", "-A", "tests.support.plain_app", "worker"]
+        command = [sys.executable, "-m", "celery", "-A", APP, "worker"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--loglevel=INFO", "-n", f"{self.log.stem}@plain", *self._arguments],

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from celery import chain
 from kombu.exceptions import OperationalError
 
-from gostage_core.errors import BrokerUnavailableError
+from gostage_core.broker.direct import Trail
+from gostage_core.errors import BrokerUnavailableError, StoreUnavailableError
 from gostage_core.plan import Carrier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from celery import Celery
-    from celery.canvas import Signature
 
+    from gostage_core.broker.direct import DirectLine, Link
     from gostage_core.state.operations import Next, Ready
 
 logger: Final = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ _BATCH: Final = 200
 _HARD_LIMIT_GRACE: Final = 3.0
 """How long a pool's child that does not answer to its timeout may live on, in seconds."""
 
-Link = dict[str, Any]
-
 
 class Coordinator:
     """Sends the messages of one namespace through one Celery app. Safe to share between threads.
@@ -43,21 +41,24 @@ class Coordinator:
     its work taken.
     """
 
-    def __init__(self, app: Celery, queue: str) -> None:
+    def __init__(self, app: Celery, queue: str, line: DirectLine | None = None) -> None:
+        """Publish through *app*, or where it is allowed over *line*."""
         self._app = app
+        self._line = line
         self.queue = queue
 
-    def send(self, run_id: str, following: Next) -> None:
+    def send(self, run_id: str, following: Next, trail: Trail = Trail()) -> None:
         """Publish what *following* says; one message for a chain, one a member for a group.
 
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
+        links = [self._link(run_id, ready) for ready in following.ready]
         if following.mode == "chain":
-            with _our_errors():
-                self._chain(run_id, following.ready).apply_async()
+            self._publish([links[::-1]], trail)
         elif following.mode == "group":
-            self._send_group(run_id, following.ready)
+            for start in range(0, len(links), _BATCH):
+                self._publish([[link] for link in links[start : start + _BATCH]], trail)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         """Publish one message at the head of its queue, in place of one that was lost.
@@ -65,32 +66,59 @@ class Coordinator:
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
-        link = self._link(run_id, ready)
-        with _our_errors():
-            self._signature(link).apply_async(headers={HEAD: "1"})
+        self._publish([[self._link(run_id, ready)]], Trail(), headers={HEAD: "1"})
 
-    def splice(self, run_id: str, following: Next) -> list[Link] | None:
-        """Return the links that a running chain is to carry, the next one last, as in Celery."""
-        links = [self._link(run_id, ready) for ready in reversed(following.ready)]
-        return links or None
+    def go_on(
+        self, run_id: str, following: Next, carried: list[Link] | None, trail: Trail
+    ) -> list[Link] | None:
+        """Send what comes after a task, whose chain carries *carried*, or have Celery do it.
+
+        Returns the links that Celery is to go on with, the next one last; ``None`` where nothing
+        is left for it to do. What cannot be sent now is sent by a rescuer.
+        """
+        if following.mode == "group":
+            try:
+                self.send(run_id, following, trail)
+            except BrokerUnavailableError as error:
+                logger.warning("run %s: sent later: %s", run_id, error)
+            return None
+        links = carried
+        if following.mode == "chain":
+            links = [self._link(run_id, ready) for ready in reversed(following.ready)]
+        if links and self._line is not None and self._line.takes(links[-1]):
+            try:
+                self._line.send([links], trail, headers={})
+            except StoreUnavailableError as error:
+                logger.warning("run %s: left to Celery: %s", run_id, error)
+            else:
+                return None
+        return links
 
     def queue_of(self, carrier: Carrier) -> str:
         """Return the queue that a message with this carrier goes to."""
         return carrier.queue or self.queue
 
-    def _chain(self, run_id: str, ready: Sequence[Ready]) -> Signature[Any]:
-        links = [self._signature(self._link(run_id, one)) for one in ready]
-        return links[0] if len(links) == 1 else chain(*links, app=self._app)
+    def _publish(
+        self, chains: list[list[Link]], trail: Trail, *, headers: dict[str, str] | None = None
+    ) -> None:
+        """Publish each chain: its next link, which is the last, with the others as its tail.
 
-    def _send_group(self, run_id: str, members: Sequence[Ready]) -> None:
-        for start in range(0, len(members), _BATCH):
-            part = members[start : start + _BATCH]
-            with _our_errors(), self._app.producer_or_acquire() as producer, producer.batch(_BATCH):
-                for one in part:
-                    self._signature(self._link(run_id, one)).apply_async(producer=producer)
-
-    def _signature(self, link: Link) -> Signature[Any]:
-        return self._app.signature(link)
+        This is what ``celery.chain`` sends; it is put together here, as ``celery.chain`` would copy
+        and freeze what is frozen already.
+        """
+        headers = headers or {}
+        if self._line is not None and all(self._line.takes(links[-1]) for links in chains):
+            try:
+                self._line.send(chains, trail, headers=headers)
+            except StoreUnavailableError as error:
+                raise BrokerUnavailableError(str(error)) from error
+            return
+        with _our_errors(), self._app.producer_or_acquire() as producer:
+            for links in chains:
+                *tail, link = links
+                self._app.signature(link).apply_async(
+                    chain=tail or None, headers=headers, producer=producer, **trail._asdict()
+                )
 
     def _link(self, run_id: str, ready: Ready) -> Link:
         """One immutable signature, as the plain data that a chain embeds."""

@@ -5,30 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gostage_core.authoring.workflow import Workflow
-from gostage_core.broker.app import producer_app
+from gostage_core.broker.app import direct_line, producer_app
 from gostage_core.coordinator import Coordinator
 from gostage_core.duration import seconds
 from gostage_core.errors import (
     BrokerUnavailableError,
+    CorruptRunError,
     InvalidWorkflowError,
     RunExistsError,
     RunNotFoundError,
-    ValueTooLargeError,
 )
-from gostage_core.naming import check_name
-from gostage_core.plan import stage_arguments, workflow_header
+from gostage_core.naming import check_name, fault_of
+from gostage_core.plan import check_plan_size, stage_arguments, workflow_header
 from gostage_core.result import summary_of
-from gostage_core.run import Run
+from gostage_core.run import Run, texts_of
 from gostage_core.settings import Settings
 from gostage_core.state.client import our_errors
+from gostage_core.state.keys import RUN_ID
 from gostage_core.state.operations import State
-from gostage_core.values.codec import encode
+from gostage_core.store import encoded_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 
-_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _PAGE: Final = 100
 
 
@@ -74,7 +73,9 @@ class Runner:
             os.environ, redis_url=url, broker_url=broker, namespace=namespace
         )
         self._state = State(self.settings)
-        self._coordinator = Coordinator(app or producer_app(self.settings), self.settings.namespace)
+        app = app or producer_app(self.settings)
+        line = direct_line(app, self.settings, self._state.push)
+        self._coordinator = Coordinator(app, self.settings.namespace, line)
 
     def submit(
         self,
@@ -101,7 +102,8 @@ class Runner:
 
         Raises:
             InvalidWorkflowError: the definition is not valid; the message names the place.
-            NotStorableError: a value of *store* cannot be stored.
+            NotStorableError: a value of *store* cannot be stored; as ``ctx.store.put``, like
+                StoreTypeError, InvalidKeyError and ValueTooLargeError.
             RunExistsError: a run of this id exists.
             StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
                 repeat with the same *key* or *run_id* tells.
@@ -153,9 +155,9 @@ class Runner:
         Raises:
             RunNotFoundError: no such run.
         """
-        run = Run(self._state, run_id)
-        if not _ID.fullmatch(run_id):
+        if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
             raise RunNotFoundError(run_id)
+        run = Run(self._state, run_id)
         run.status  # noqa: B018 - reading it is the check
         return run
 
@@ -177,6 +179,8 @@ class Runner:
             RunNotFoundError: the run of *cursor* is not there any more.
         """
         wanted = None if status is None else str(status)
+        if any(word is not None and fault_of(word) for word in (wanted, workflow, tag)):
+            return []  # nothing can be called so
         found: list[RunSummary] = []
         for summary in self._from(self._index(wanted, workflow, tag), cursor):
             if since is not None and summary.submitted_at < since.astimezone(UTC):
@@ -201,26 +205,12 @@ class Runner:
         self._state.client.close()
 
     def _values(self, store: Mapping[Any, Any]) -> dict[str, bytes]:
-        values: dict[str, bytes] = {}
-        for key, value in store.items():
-            name = check_name(key if isinstance(key, str) else key.name)
-            data = encode(value)
-            if len(data) > self.settings.max_value_bytes:
-                raise ValueTooLargeError(
-                    f"the value of {name!r}", len(data), self.settings.max_value_bytes,
-                    "GOSTAGE_MAX_VALUE_BYTES",
-                )  # fmt: skip
-            values[name] = data
-        return values
+        limit = self.settings.max_value_bytes
+        return dict(encoded_value(key, value, limit) for key, value in store.items())
 
     def _stages(self, definition: WorkflowDefinition) -> Sequence[object]:
         stages = stage_arguments(definition.stages)
-        size = sum(len(part) for part in stages if isinstance(part, str))
-        if size > self.settings.max_plan_bytes:
-            raise ValueTooLargeError(
-                f"workflow {definition.id!r}", size, self.settings.max_plan_bytes,
-                "GOSTAGE_MAX_PLAN_BYTES",
-            )  # fmt: skip
+        check_plan_size(f"workflow {definition.id!r}", stages, self.settings.max_plan_bytes)
         return stages
 
     def _index(self, status: str | None, workflow: str | None, tag: str | None) -> str:
@@ -243,13 +233,25 @@ class Runner:
                 start = rank + 1
             while ids := cast("list[bytes]", client.zrevrange(index, start, start + _PAGE - 1)):
                 pipeline = client.pipeline(transaction=False)
-                for run_id in ids:
-                    pipeline.hgetall(self._state.keys.of("run", run_id.decode()))
-                for run_id, header in zip(ids, pipeline.execute(raise_on_error=False), strict=True):
-                    if isinstance(header, dict) and header:
-                        texts = {name.decode(): value for name, value in header.items()}
-                        yield summary_of(run_id.decode(), texts)
+                names = [run_id.decode("utf-8", "surrogateescape") for run_id in ids]
+                for run_id in names:
+                    pipeline.hgetall(self._state.keys.of("run", run_id))
+                headers = pipeline.execute(raise_on_error=False)
+                yield from _summaries(zip(names, headers, strict=True))
                 start += _PAGE
+
+
+def _summaries(headers: Iterable[tuple[str, Any]]) -> Iterable[RunSummary]:
+    """Yield what can be read: one damaged run does not hide the others, and says so where asked for."""
+    for run_id, header in headers:
+        if header == {}:
+            continue
+        try:
+            if isinstance(header, Exception):
+                raise CorruptRunError(run_id, str(header))
+            yield summary_of(run_id, texts_of(header))
+        except CorruptRunError as error:
+            logger.warning("%s; it is not listed", error)
 
 
 def _definition(workflow: Workflow | Mapping[str, Any] | str) -> WorkflowDefinition:
@@ -272,7 +274,7 @@ def _tags(definition: WorkflowDefinition, tags: Iterable[str]) -> list[str]:
 
 
 def _checked_id(run_id: str) -> str:
-    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
         raise InvalidWorkflowError(f"run_id {run_id!r:.100} is not 1 to 200 of A-Z a-z 0-9 _ . : -")
     return run_id
 

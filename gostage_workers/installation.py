@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from gostage_core.attempt import Executor, Place
+from gostage_core.broker.app import direct_line
 from gostage_core.coordinator import Coordinator
 from gostage_core.state.operations import State
 from gostage_core.timeout import giving_up, interrupting
@@ -29,7 +30,8 @@ class Installation:
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.coordinator = Coordinator(app, settings.namespace)
+        line = direct_line(app, settings, lambda *message: self.state.push(*message))
+        self.coordinator = Coordinator(app, settings.namespace, line)
         self.reached: Callable[[Moment], None] = lambda _moment: None
         """Told of each point between which an attempt may die; tests hook in here."""
         self._lock = threading.Lock()

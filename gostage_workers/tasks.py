@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gostage_core.broker.direct import Trail
 from gostage_core.coordinator import ACTION_TASK, HEAD
-from gostage_core.errors import BrokerUnavailableError
 from gostage_core.rescuer import mark_of
 
 if TYPE_CHECKING:
@@ -34,22 +34,9 @@ def register(app: Celery, installation: Installation) -> None:
         ended = installation.executor(request.hostname or "local").attempt(
             run_id, label, mark=_mark(request), have=_carried(request, run_id)
         )
-        following = ended.next
-        if following.mode == "keep":
-            return
-        request.chain = None
-        if following.mode == "chain":
-            request.chain = installation.coordinator.splice(run_id, following)
-        elif following.ready:
-            _send_group(installation, run_id, ended.next)
-
-
-def _send_group(installation: Installation, run_id: str, following: Any) -> None:
-    """Publish side by side; what the broker does not take now, a rescuer sends."""
-    try:
-        installation.coordinator.send(run_id, following)
-    except BrokerUnavailableError:
-        return
+        request.chain = installation.coordinator.go_on(
+            run_id, ended.next, request.chain, Trail(request.root_id, request.id)
+        )
 
 
 def _carried(request: Any, run_id: str) -> str:

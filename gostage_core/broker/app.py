@@ -7,15 +7,13 @@ from urllib.parse import urlsplit
 
 from celery import Celery
 
+from gostage_core.broker.direct import DirectLine
+from gostage_core.broker.options import BROKER_OPTIONS
+
 if TYPE_CHECKING:
+    from gostage_core.broker.direct import Push
     from gostage_core.settings import Settings
 
-BROKER_OPTIONS = {
-    "socket_timeout": 10,
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "health_check_interval": 15,
-}
 TRANSPORT = "gostage_core.broker.transport:Transport"
 
 
@@ -48,6 +46,13 @@ def client_settings(settings: Settings) -> dict[str, Any]:
 def is_redis(url: str) -> bool:
     """Tell whether a broker's URL is one of Redis."""
     return urlsplit(url).scheme in ("redis", "rediss", "redis+socket", "unix")
+
+
+def direct_line(app: Celery, settings: Settings, push: Push) -> DirectLine | None:
+    """Return the short way to the queues, where the broker is the server that keeps the runs."""
+    if settings.broker_url not in (None, settings.redis_url) or not is_redis(settings.redis_url):
+        return None
+    return DirectLine(app, TRANSPORT, push)
 
 
 def producer_app(settings: Settings) -> Celery:

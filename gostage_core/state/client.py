@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
 
+_TROUBLE: Final = re.compile(
+    r"\b(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|MASTERDOWN|BUSY|CLUSTERDOWN|NOPERM)\b"
+    r"|Script killed"
+)
+_NEWER: Final = re.compile(r"NEWER schema (\d+)")
+_IN_SCRIPT: Final = re.compile(
+    r"^(Error running script \(call to \w+\): )?(@?user_script: ?\d+: ?)*(CORRUPT )?"
+)
+
 
 def connect(url: str) -> redis.Redis:
     """Return a client for *url*; nothing is sent yet.
@@ -42,6 +52,7 @@ def connect(url: str) -> redis.Redis:
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
             retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+            encoding_errors="surrogateescape",  # what others wrote goes back as it came
         )
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
@@ -72,18 +83,32 @@ def our_errors(run_id: str = "", url: str = "") -> Iterator[None]:
         raise StoreUnavailableError(
             f"the Redis server at {redacted(url)} does not answer: {error}"
         ) from error
+    except redis.exceptions.NoPermissionError as error:
+        raise _refusal(str(error), url) from error
     except redis.ResponseError as error:
-        raise _from_response(str(error), run_id, url) from error
+        raise _from_response(error, run_id, url) from error
 
 
-def _from_response(text: str, run_id: str, url: str) -> Exception:
-    for word in ("CORRUPT ", "WRONGTYPE", "NEWER "):
-        if word in text:
-            detail = text[text.index(word) :].split(" script:")[0].split(", on @")[0]
-            return CorruptRunError(run_id, detail)
-    if text.startswith(("NOPERM", "NOAUTH", "WRONGPASS")):
-        return _refusal(text, url)
+def _from_response(error: redis.ResponseError, run_id: str, url: str) -> Exception:
+    text = str(error)
+    if run_id and _tells_of_damage(error, text):
+        return CorruptRunError(run_id, _detail(text))
     return StoreUnavailableError(f"the Redis server at {redacted(url)} answers: {text}")
+
+
+def _tells_of_damage(error: redis.ResponseError, text: str) -> bool:
+    """Whether a script met what no version of ours wrote, rather than a server in trouble."""
+    if "WRONGTYPE" in text:
+        return True
+    from_script = type(error) is redis.ResponseError and "user_script" in text
+    return from_script and not _TROUBLE.search(text)
+
+
+def _detail(text: str) -> str:
+    newer = _NEWER.search(text)
+    if newer:
+        return f"it has schema {newer[1]}, newer than this version of gostage knows; upgrade it"
+    return _IN_SCRIPT.sub("", text.split(" script:")[0].split(", on @")[0])
 
 
 def _refusal(text: str, url: str) -> AccessRefusedError:

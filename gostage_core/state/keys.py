@@ -7,6 +7,9 @@ from typing import Final
 
 from gostage_core.errors import ConfigurationError
 
+RUN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+"""What a run may be called: no space, which parts it from an entry, and no slash."""
+
 _TEMPLATES: Final[dict[str, str]] = {
     # name       key after the prefix      type    content
     "run": "run:%s",  # hash    the run's header: status, definition, counters, error
@@ -14,7 +17,7 @@ _TEMPLATES: Final[dict[str, str]] = {
     "live": "live:%s",  # set     entries that are ready, running, sleeping or waiting
     "store": "store:%s",  # hash    key -> encoded value, or L + base for an appended list
     "meta": "meta:%s",  # hash    key -> created|updated|expires|json, only where there is any
-    "items": "items:%s:%s",  # list    what was appended to one key: order, newline, value
+    "items": "items:%s/%s",  # list    what was appended to one key (no run id has a /)
     "journal": "journal:%s",  # list    the run's history, one JSON array an entry
     "wake": "wake",  # zset    "run entry" -> when somebody must look at it (ms)
     "alive": "alive",  # zset    process -> until when its leases are good (ms)

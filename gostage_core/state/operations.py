@@ -244,6 +244,14 @@ class State:
         """Forget a run that has ended."""
         return _text(self._run("purge", run_id)[0])
 
+    def push(self, queue: str, texts: list[str], head: bool) -> None:
+        """Put messages onto a queue of the broker, where that is this very server."""
+        with our_errors(url=self.settings.redis_url):
+            if head:
+                self.client.rpush(queue, *texts)
+            else:
+                self.client.lpush(queue, *texts)
+
     def claims_of(self, process: str) -> dict[str, str]:
         """Return what a process works on: slot -> ``"run entry"``."""
         with our_errors(url=self.settings.redis_url):
@@ -254,16 +262,19 @@ class State:
         """Return for each queue when the youngest message that was taken from it had been sent."""
         with our_errors(url=self.settings.redis_url):
             marks = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.of("marks")))
-        return {_text(queue): int(float(at)) for queue, at in marks.items()}
+        return {_text(queue): int(at) for queue, at in marks.items() if at.isdigit()}
 
-    def postpone(self, index: str, member: str, seconds: float) -> None:
-        """Leave *member* of ``wake`` or ``expiry`` alone for so long: its run is damaged."""
+    def postpone(self, index: str, member: str, seconds: float, *, known: bool = True) -> None:
+        """Leave *member* of ``wake`` or ``expiry`` alone for so long: its run is damaged.
+
+        One that is not there any more stays away, unless it need not be *known*.
+        """
         until = self.server_ms() + round(seconds * 1000)
         with our_errors(url=self.settings.redis_url):
-            self.client.zadd(self.keys.of(index), {member: until}, xx=True)
+            self.client.zadd(self.keys.of(index), {member: until}, xx=known)
 
     def drop_claim(self, process: str, slot: str) -> None:
-        """Take a claim on a damaged run off the books of a process."""
+        """Take a claim off the books of a process."""
         with our_errors(url=self.settings.redis_url):
             self.client.hdel(self.keys.of("claims", process), slot)
 
@@ -317,4 +328,4 @@ def _pairs(reply: list[object]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

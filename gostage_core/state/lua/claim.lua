@@ -34,8 +34,7 @@ end
 
 local function answer()
   local values = false
-  local bytes = tonumber(call("HGET", K.run(id), "bytes"))
-  if bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
+  if run.bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
     values = call("HGETALL", K.store(id))
   end
   return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), r.at, values }
@@ -57,7 +56,7 @@ elseif run.status == "paused" then
 end
 local l = links(run, n)
 
-if mark ~= "" and r.resends == 0 and r.at > tonumber(call("HGET", K.marks(), mark) or 0) then
+if mark ~= "" and r.resends == 0 and r.at > (tonumber(call("HGET", K.marks(), mark) or 0) or 0) then
   call("HSET", K.marks(), mark, r.at)
 end
 if run.status == "pending" then

@@ -105,6 +105,6 @@ if run.stop then
 elseif bail ~= "" then
   halt(run, "bailed", bail)
 else
-  move_on(run, n)
+  go_on(run, n)
 end
 return ready_reply(run, "committed", window, have)

@@ -42,7 +42,7 @@ jot(id, "action.failed", n, run.revision, details)
 if run.stop then
   finish_if_still(run)
 elseif policy == "continue" then
-  move_on(run, n)
+  go_on(run, n)
   return ready_reply(run, "continued", window, "")
 else
   call("HSET", K.run(id), "failed", n)

@@ -27,10 +27,11 @@ if v[4] then
     end
   end
 end
-for _, tag in ipairs(cjson.decode(v[2] or "[]")) do
+local sound, tags = pcall(cjson.decode, v[2] or "")
+for _, tag in ipairs(sound and tags or {}) do
   call("ZREM", K.tag(tag), id)
 end
-call("ZREM", K.workflow(v[1]), id)
+call("ZREM", K.workflow(v[1] or ""), id)
 call("ZREM", K.status(run.status), id)
 call("ZREM", K.runs(), id)
 call("ZREM", K.expiry(), id)

@@ -19,15 +19,20 @@ local lease, hold, limit, judge = number(), number(), number(), number()
 for _ = 1, number() do
   call("ZADD", K.alive(), now + lease, arg())
 end
-local due = call("ZRANGEBYSCORE", KEYS[1], "-inf", now, "LIMIT", 0, limit)
-for _, member in ipairs(due) do
-  call("ZADD", KEYS[1], now + hold, member)
+local due = {}
+for _, member in ipairs(call("ZRANGEBYSCORE", KEYS[1], "-inf", now, "LIMIT", 0, limit)) do
+  if string.match(member, "^[%w_.:%-]+ [!-~ ]+$") then
+    call("ZADD", KEYS[1], now + hold, member)
+    due[#due + 1] = member
+  else
+    call("ZREM", KEYS[1], member) -- names no run: none of ours wrote it
+  end
 end
 local dead = {}
 if judge == 1 then
   for _, process in ipairs(call("ZRANGEBYSCORE", K.alive(), "-inf", now, "LIMIT", 0, limit)) do
-    local claims = call("HGETALL", K.claims(process))
-    if #claims == 0 then
+    local claims = redis.pcall("HGETALL", K.claims(process))
+    if #claims == 0 then -- nothing, or an error: a key of another type
       call("ZREM", K.alive(), process)
     else
       call("ZADD", K.alive(), now + hold, process)
@@ -36,5 +41,12 @@ if judge == 1 then
     end
   end
 end
-local expired = call("ZRANGEBYSCORE", K.expiry(), "-inf", now, "LIMIT", 0, limit)
+local expired = {}
+for _, run in ipairs(call("ZRANGEBYSCORE", K.expiry(), "-inf", now, "LIMIT", 0, limit)) do
+  if string.match(run, "^[%w_.:%-]+$") then
+    expired[#expired + 1] = run
+  else
+    call("ZREM", K.expiry(), run)
+  end
+end
 return { now, due, dead, expired }

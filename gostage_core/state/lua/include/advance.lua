@@ -152,6 +152,17 @@ local function move_on(run, n)
   end
 end
 
+--- Goes on behind an entry that has ended. Where the plan is damaged the run ends, and says why.
+local function go_on(run, n)
+  local sound, problem = pcall(move_on, run, n)
+  if not sound then
+    began_now = {}
+    local text = type(problem) == "table" and problem.err or tostring(problem)
+    halt(run, "failed", cjson.encode({ type = "CorruptRunError", message =
+      "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
+  end
+end
+
 --- What became ready, each with its carrier. `keep`: the chain at hand goes on with it. `group`: side
 --- by side. `chain`: one, and behind it in a sequence the next ones.
 local function ready_reply(run, word, window, have)
@@ -173,9 +184,9 @@ local function ready_reply(run, word, window, have)
     return reply
   end
   while #reply < 2 + 2 * window and l.next ~= "0" do
-    local n = l.next
-    l = links(run, n)
-    if l.mode then
+    local n, sound = l.next, nil
+    sound, l = pcall(links, run, n) -- damage further on shows when the run comes to it
+    if not sound or l.mode then
       break
     end
     if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 then

@@ -1,6 +1,10 @@
 --[[ How an entry ends, and how a run does. ]]
 --- @include "run"
-local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = true }
+--- The record of a live entry; none where it is damaged, so that its run can be ended all the same.
+local function sound_record(run, n)
+  local sound, r = pcall(load_record, run.id, n)
+  return sound and r or nil
+end
 
 local function finish(run, status)
   set_status(run, status)
@@ -14,7 +18,7 @@ end
 --- A run that is to stop ends with its last running attempt.
 local function finish_if_still(run)
   for _, n in ipairs(call("SMEMBERS", K.live(run.id))) do
-    local r = load_record(run.id, n)
+    local r = sound_record(run, n)
     if r and r.state == "x" then
       return false
     end
@@ -36,7 +40,7 @@ local function halt(run, status, why)
   run.stop = status
   call("HSET", K.run(run.id), "stop", status, "why", why)
   for _, n in ipairs(call("SMEMBERS", K.live(run.id))) do
-    local r = load_record(run.id, n)
+    local r = sound_record(run, n)
     if r and r.state ~= "x" and LIVE[r.state] then
       settle(run, r, "k")
       jot(run.id, "action.cancelled", n, run.revision)

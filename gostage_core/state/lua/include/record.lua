@@ -6,11 +6,15 @@
 ]]
 --- @include "call"
 local RECORD = "^(%l)|(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)$"
+local SCOPE = "^%l|%d+|%d+|%d+|[%d ]*|%d+|%d+$"
 local LIVE = { r = true, x = true, z = true, w = true }
 
 local function parse_record(n, text)
   local state, attempt, fails, lost, token, at, began, ended, where, resends = string.match(text, RECORD)
   if not state then
+    if string.match(text, SCOPE) then
+      return nil -- a stage: a message that names one means nothing
+    end
     error("CORRUPT record r" .. n)
   end
   return {

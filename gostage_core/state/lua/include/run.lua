@@ -2,21 +2,31 @@
 --- @include "record"
 --- @include "journal"
 local SCHEMA = 1
+local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = true }
 
---- The header fields that decisions need, or nil when there is no such run.
+--- The header fields that decisions need, or nil when there is no such run. What would stop a script
+--- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
-  local v = call("HMGET", K.run(id), "status", "schema", "revision", "stop", "retention", "submitted")
+  local v = call("HMGET", K.run(id), "status", "stop", "schema", "revision", "retention", "submitted",
+    "bytes", "nodes")
   if not v[1] then
     return nil
   end
-  if not (v[2] and v[3] and v[5] and v[6]) then
+  for i = 3, 8 do
+    if not string.match(v[i] or "", "^%d+$") then
+      error("CORRUPT header of the run")
+    end
+  end
+  if tonumber(v[3]) > SCHEMA then
+    error("NEWER schema " .. v[3])
+  end
+  if v[2] and not TERMINAL[v[2]] then
     error("CORRUPT header of the run")
   end
-  if tonumber(v[2]) > SCHEMA then
-    error("NEWER schema " .. v[2])
-  end
-  return { id = id, status = v[1], revision = tonumber(v[3]), stop = v[4] or nil,
-           retention = tonumber(v[5]), submitted = tonumber(v[6]) }
+  call("LLEN", K.journal(id))
+  call("SCARD", K.live(id))
+  return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
+           retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]) }
 end
 
 local function set_status(run, status)

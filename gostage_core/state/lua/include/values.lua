@@ -2,10 +2,15 @@
   Writes to a run's store. A value is opaque text but for two forms: plain decimal digits are an
   integer, and L followed by a value (or nothing) is a list that others append to: what was appended
   lies in a list of its own. The header's field `bytes` is the size of all of it.
+
+  Metadata, only where there is any: created|updated|expires|labels, the last of them JSON with a line
+  for the tags and one for the properties.
 ]]
 --- @include "call"
-local LARGEST = 9.2e18
+local EXACT = 9e15 -- doubles are integers up to here
 local KEEP = -1 -- a time to live that goes on as it is
+local META = "^(%d+)|%d+|(%d+)|(.*)$"
+local LABELS = '^{"tags":(.-),\n"properties":(.*)}$'
 
 local function grow(run, bytes)
   call("HINCRBY", K.run(run), "bytes", bytes)
@@ -15,8 +20,8 @@ end
 local function current(run, key)
   local meta = call("HGET", K.meta(run), key)
   if meta then
-    local expires = tonumber(string.match(meta, "^%d+|%d+|(%d+)|"))
-    if expires and expires > 0 and expires <= now then
+    local expires = tonumber(string.match(meta, "^%d+|%d+|(%d+)|") or 0)
+    if expires > 0 and expires <= now then
       return false, meta
     end
   end
@@ -24,11 +29,12 @@ local function current(run, key)
 end
 
 local function drop_items(run, key)
-  local items = K.items(run, key)
+  local items, size = K.items(run, key), 0
   for _, item in ipairs(call("LRANGE", items, 0, -1)) do
-    grow(run, -#item)
+    size = size + #item
   end
   call("DEL", items)
+  grow(run, -size)
 end
 
 local function erase(run, key)
@@ -43,56 +49,64 @@ local function erase(run, key)
   call("HDEL", K.meta(run), key)
 end
 
---- Puts a value and keeps what metadata the key has; its time to live ends.
-local function replace(run, key, value, ttl, json)
+--- The value of `key` and its metadata, for a write: what is left of an ended one is cleared away.
+local function settled(run, key)
   local old, meta = current(run, key)
   if meta and not old then
     erase(run, key)
-    meta = nil
+    return nil, nil
   end
-  old = old or nil
+  return old or nil, meta or nil
+end
+
+local function save_meta(run, key, meta, ttl, tags, properties)
+  local created, expires, labels
+  if meta then
+    created, expires, labels = string.match(meta, META)
+  end
+  if ttl ~= KEEP then
+    expires = ttl and now + ttl or 0
+  end
+  local old_tags, old_properties = string.match(labels or "", LABELS)
+  call("HSET", K.meta(run), key, string.format('%.0f|%.0f|%.0f|{"tags":%s,\n"properties":%s}',
+    created or now, now, expires or 0, tags or old_tags or "[]", properties or old_properties or "{}"))
+end
+
+--- Puts a value and keeps what metadata the key has, but for tags and properties that are given; its
+--- time to live ends.
+local function replace(run, key, value, ttl, tags, properties)
+  local old, meta = settled(run, key)
   if old and string.sub(old, 1, 1) == "L" then
     drop_items(run, key)
   end
   call("HSET", K.store(run), key, value)
   grow(run, #value - (old and #old or -#key))
-  if meta or ttl or json then
-    local created, expires, kept = now, 0, "{}"
-    if meta then
-      created, expires, kept = string.match(meta, "^(%d+)|%d+|(%d+)|(.*)$")
-    end
-    if ttl ~= KEEP then
-      expires = ttl and now + ttl or 0
-    end
-    call("HSET", K.meta(run), key, string.format("%.0f|%.0f|%.0f|%s", created, now, expires, json or kept))
+  if meta or tags or properties or (ttl and ttl ~= KEEP) then
+    save_meta(run, key, meta, ttl, tags, properties)
   end
 end
 
 local function append(run, key, item)
-  local old, meta = current(run, key)
-  if meta and not old then
-    erase(run, key)
-  end
-  if not old then
-    call("HSET", K.store(run), key, "L")
+  local old, meta = settled(run, key)
+  if not old or string.sub(old, 1, 1) ~= "L" then
+    call("HSET", K.store(run), key, "L" .. (old or ""))
     call("HSET", K.run(run), "appended", 1)
-    grow(run, 1 + #key)
-  elseif string.sub(old, 1, 1) ~= "L" then
-    call("HSET", K.store(run), key, "L" .. old)
-    call("HSET", K.run(run), "appended", 1)
-    grow(run, 1)
+    grow(run, old and 1 or 1 + #key)
   end
   call("RPUSH", K.items(run, key), item)
   grow(run, #item)
+  if meta then
+    save_meta(run, key, meta, KEEP)
+  end
 end
 
 local function increment(run, key, by)
-  local old, meta = current(run, key)
-  if meta and not old then
-    erase(run, key)
-  end
+  local old, meta = settled(run, key)
   call("HINCRBY", K.store(run), key, by)
   grow(run, #call("HGET", K.store(run), key) - (old and #old or -#key))
+  if meta then
+    save_meta(run, key, meta, KEEP)
+  end
 end
 
 --- Reads the changes of an attempt from the arguments: count, then kind, key and what the kind needs.
@@ -101,10 +115,9 @@ local function read_changes()
   for i = 1, number() do
     local c = { kind = arg(), key = arg() }
     if c.kind == "p" then
-      c.value, c.ttl, c.json = arg(), number(), arg()
-      if c.json == "" then
-        c.json = nil
-      end
+      c.value, c.ttl, c.tags, c.properties = arg(), number(), arg(), arg()
+      c.tags = c.tags ~= "" and c.tags or nil
+      c.properties = c.properties ~= "" and c.properties or nil
     elseif c.kind ~= "d" then
       c.value = arg()
     end
@@ -113,13 +126,29 @@ local function read_changes()
   return changes
 end
 
---- The first change that cannot be applied, as key and kind, or nil. Nothing has been written yet.
+--- Whether HINCRBY would take it. Beyond what a double holds exactly the server is asked, and its answer
+--- undone.
+local function counts(run, key, old, by)
+  if not string.match(old, "^%-?%d+$") then
+    return false
+  end
+  if math.abs(tonumber(old)) + math.abs(tonumber(by)) < EXACT then
+    return true
+  end
+  local tried = redis.pcall("HINCRBY", K.store(run), key, by)
+  if type(tried) == "table" then
+    return false
+  end
+  call("HSET", K.store(run), key, old)
+  return true
+end
+
+--- The first change that cannot be applied, or nil. Nothing has been written yet.
 local function refused(run, changes)
   for _, c in ipairs(changes) do
     local old = (c.kind == "i" or c.kind == "a") and current(run, c.key)
     if old and c.kind == "i" then
-      if not string.match(old, "^%-?%d+$") or #old > 20
-        or math.abs(tonumber(old) + tonumber(c.value)) > LARGEST then
+      if not counts(run, c.key, old, c.value) then
         return c
       end
     elseif old and c.kind == "a" then
@@ -134,7 +163,7 @@ end
 local function apply_changes(run, changes)
   for _, c in ipairs(changes) do
     if c.kind == "p" then
-      replace(run, c.key, c.value, c.ttl, c.json)
+      replace(run, c.key, c.value, c.ttl, c.tags, c.properties)
     elseif c.kind == "d" then
       erase(run, c.key)
     elseif c.kind == "i" then

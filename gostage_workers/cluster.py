@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 from gostage_core.errors import ConfigurationError, UnavailableError
 from gostage_core.runner import Runner
 from gostage_core.state.client import connect, our_errors
+from gostage_core.state.operations import State
 from gostage_workers.cluster_worker import ClusterWorker
 from gostage_workers.embedded import EmbeddedServer
 from gostage_workers.inventory import take_inventory
@@ -259,12 +261,28 @@ class LocalCluster:
         try:
             for worker in workers:
                 worker.process.terminate()
+            self._end_idle(workers)
             for worker in workers:
                 worker.process.stop(max(0.0, deadline - time.monotonic()))
         finally:
             # A second Ctrl-C: nobody waits any longer.
             for worker in workers:
                 worker.process.stop(0)
+
+
+    def _end_idle(self, workers: Sequence[ClusterWorker]) -> None:
+        """End the workers that are at nothing: Celery's own way takes an idle one three seconds.
+
+        One that takes a message at this very moment loses it, which costs a run of a kept
+        *data_dir* a second when it goes on.
+        """
+        if self.server is None or self._runner is None:
+            return
+        with contextlib.suppress(UnavailableError):
+            working = State(self._runner.settings).working()
+            for worker in workers:
+                if not any(process.startswith(f"{worker.name}.") for process in working):
+                    worker.process.stop(0)
 
 
 def _refuse_while_loading() -> None:

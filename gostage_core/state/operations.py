@@ -252,6 +252,13 @@ class State:
             else:
                 self.client.lpush(queue, *texts)
 
+    def working(self) -> set[str]:
+        """Return the processes that work on something now. Reads the name of every key."""
+        prefix = self.keys.of("claims", "")
+        with our_errors(url=self.settings.redis_url):
+            found = list(self.client.scan_iter(f"{escaped(prefix)}*", count=1_000))
+        return {_text(key).removeprefix(prefix) for key in found}
+
     def claims_of(self, process: str) -> dict[str, str]:
         """Return what a process works on: slot -> ``"run entry"``."""
         with our_errors(url=self.settings.redis_url):
@@ -320,6 +327,11 @@ def _small_store(reply: object) -> dict[str, bytes] | None:
         return None
     parts = cast("list[bytes]", reply)
     return {_text(k): v for k, v in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def escaped(text: str) -> str:
+    """Return *text* as a pattern of SCAN that matches nothing else."""
+    return "".join(f"\\{c}" if c in "\\*?[]" else c for c in text)
 
 
 def _pairs(reply: list[object]) -> dict[str, str]:

@@ -48,7 +48,10 @@ for i, stage in ipairs(stages) do
 end
 local l = links(run, n)
 local outer = links(run, l.up)
-local scope = outer.mode == "p" and load_scope(run, l.up)
+local scope = load_scope(run, l.up)
+if not scope then
+  error("CORRUPT record r" .. l.up)
+end
 local stage_of, top = l.up, outer
 while top.up ~= "0" do
   stage_of, top = top.up, links(run, top.up)
@@ -67,7 +70,7 @@ if #actions > 0 then
   for m = tonumber(first), tonumber(last) do
     added[#added + 1] = m
   end
-  if scope then
+  if outer.mode == "p" then
     scope.open = scope.open + #actions
     scope.extra = scope.extra .. (scope.extra ~= "" and " " or "") .. table.concat(added, " ")
     save_scope(run, scope)

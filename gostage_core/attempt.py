@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.authoring.registry import registry
@@ -20,6 +21,7 @@ from gostage_core.authoring.retry import Retry, decide
 from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View
 from gostage_core.errors import (
     ActionTimeoutError,
+    CorruptRunError,
     DuplicateStageError,
     GostageError,
     InvalidActionError,
@@ -28,24 +30,33 @@ from gostage_core.errors import (
     UnknownActionError,
 )
 from gostage_core.failure import failure_of
-from gostage_core.plan import Entry, added_action_arguments, stage_arguments
+from gostage_core.plan import (
+    Entry,
+    added_action_arguments,
+    check_plan_size,
+    stage_arguments,
+)
 from gostage_core.source import RedisSource
+from gostage_core.state.keys import RUN_ID
 from gostage_core.state.operations import NOTHING, Claim, Next
 from gostage_core.store import AttemptStore, stored_type
 from gostage_core.timeout import OvertimeSignal, giving_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gostage_core.authoring.action import Action
     from gostage_core.failure import Failure
-    from gostage_core.state.operations import Answer, State
+    from gostage_core.state.operations import Answer, State, Stored
     from gostage_core.timeout import Guard
 
 logger: Final = logging.getLogger(__name__)
 
-_UNKNOWN_DELAYS: Final = (1.0, 2.0, 5.0)
-"""How long an action that this worker does not know is left to others, in seconds."""
+_UNKNOWN_DELAY: Final = 1.0
+"""How long an action that this worker does not know is left to others at first, in seconds."""
+
+_LONGEST_LABEL: Final = 18
+"""Digits in the label of a message: more than any plan has entries for."""
 
 
 class Moment(StrEnum):
@@ -96,8 +107,19 @@ class Executor:
 
         *mark* is the queue that the message came through in order, *have* the entry with which the
         chain at hand goes on. Safe to call twice for one message: at most one attempt commits.
+        Whatever the message names, and however damaged the run is: this does not raise because of
+        it.
         """
         self._reached(Moment.BEFORE_CLAIM)
+        if not _names_an_entry(run_id, label):
+            return Ended("gone")
+        try:
+            return self._attempt(run_id, label, mark, have)
+        except CorruptRunError as error:
+            logger.error("%s; it is left alone", error)
+            return Ended("damaged")
+
+    def _attempt(self, run_id: str, label: str, mark: str, have: str) -> Ended:
         nonce = _nonce()
         slot = str(threading.get_ident())
         claim = self._patiently(
@@ -108,12 +130,20 @@ class Executor:
         if isinstance(claim, str):
             return Ended(claim)
         self._reached(Moment.CLAIMED)
-        ended = self._work(claim, have)
+        try:
+            ended = self._work(claim, have)
+        except Exception:
+            # It runs nowhere any more, and its process lives: only the rescuer can see that.
+            self._patiently(partial(self._state.abandon, claim, self._place.process, slot))
+            raise
         self._reached(Moment.COMMITTED)
         return ended
 
     def _work(self, claim: Claim, have: str) -> Ended:
-        entry = Entry.from_spec(claim.spec)
+        try:
+            entry = entry_of(claim)
+        except CorruptRunError as error:
+            return Ended(self._patiently(partial(end_unreadable, self._state, claim, error)))
         try:
             action = registry.build(entry.action, entry.params)
         except (UnknownActionError, InvalidActionError) as error:
@@ -124,7 +154,7 @@ class Executor:
         except AttemptLostError:
             return Ended("fenced")
         except BailSignal as signal:
-            return self._commit(attempt, None, have, bail=signal.reason or "bailed")
+            return self._commit(attempt, None, have, bail=signal)
         except OvertimeSignal:
             return self._fail(attempt, _overtime(entry))
         except (KeyboardInterrupt, SystemExit) as error:
@@ -135,7 +165,9 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
             return self._fail(attempt, error)
         self._reached(Moment.BODY_DONE)
-        return self._commit(attempt, value, have)
+        ended = self._commit(attempt, value, have)
+        # Where its timeout ended it, another thread was told what comes next, and has not sent it.
+        return attempt.given_up or ended
 
     def _execute(self, action: Action, attempt: _Attempt) -> Any:
         with self._place.guard(attempt.entry.timeout, lambda: self._give_up(attempt)):
@@ -144,29 +176,26 @@ class Executor:
                 value = _in_loop(value)
         return value
 
-    def _commit(self, attempt: _Attempt, value: Any, have: str, bail: str = "") -> Ended:
-        entry, context = attempt.entry, attempt.context
+    def _commit(
+        self, attempt: _Attempt, value: Any, have: str, bail: BailSignal | None = None
+    ) -> Ended:
+        entry, store = attempt.entry, attempt.context.store
         try:
             if entry.store_as is not None and not bail:
-                context.store.put(entry.store_as, value)
-            changes = context.store.arguments()
-        except GostageError as error:
+                store.put(entry.store_as, value)
+            parts = {
+                "bail": json.dumps({"reason": bail.reason or "bailed"}) if bail else "",
+                "changes": store.arguments(),
+                **_added_parts(attempt, self._state.settings.max_plan_bytes),
+            }
+        except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(attempt, error)
-        added = context.additions
         answer = self._patiently(
-            lambda: self._state.commit(
-                attempt.claim,
-                have=have,
-                order=entry.order,
-                bail=json.dumps({"reason": bail}) if bail else "",
-                details=_added_details(attempt) if added else "null",
-                changes=changes,
-                actions=added_action_arguments(added.actions, entry) if added.actions else (0,),
-                stages=stage_arguments(added.stages) if added.stages else (0,),
-            )
+            lambda: self._state.commit(attempt.claim, have=have, order=entry.order, **parts)
         )
         if answer.word == "refused":
-            return self._fail(attempt, _misfit(self._state, attempt.claim, answer))
+            misfit = self._patiently(lambda: _misfit(self._state, attempt.claim, answer))
+            return self._fail(attempt, misfit)
         if answer.word == "duplicate":
             return self._fail(attempt, DuplicateStageError(answer.details[0]))
         return Ended(answer.word, answer.next)
@@ -182,12 +211,11 @@ class Executor:
 
     def _give_up(self, attempt: _Attempt) -> None:
         attempt.context.give_up()
-        self._fail(attempt, _overtime(attempt.entry))
+        attempt.given_up = self._fail(attempt, _overtime(attempt.entry))
 
     def _leave(self, claim: Claim, error: GostageError) -> Ended:
-        delay = _UNKNOWN_DELAYS[min(claim.attempt, len(_UNKNOWN_DELAYS)) - 1]
         logger.warning("run %s: left to a worker that agrees: %s", claim.run_id, error)
-        return self._release(claim, delay, str(error))
+        return self._release(claim, _UNKNOWN_DELAY, str(error))
 
     def _release(self, claim: Claim, delay: float, reason: str) -> Ended:
         details = json.dumps({"released": reason[:2000], "worker": self._place.process})
@@ -211,6 +239,33 @@ class Executor:
 _WANTED: Final = {"i": "a 64-bit integer", "a": "a list"}
 
 
+class _Patient:
+    """Reads of a run's parts that wait for a server that is away."""
+
+    def __init__(self, source: RedisSource, patiently: Callable[[Callable[[], Any]], Any]) -> None:
+        self._source = source
+        self._patiently = patiently
+
+    def read(self, names: Sequence[str]) -> list[Stored]:
+        found: list[Stored] = self._patiently(lambda: self._source.read(names))
+        return found
+
+    def dump(self) -> dict[str, Stored]:
+        found: dict[str, Stored] = self._patiently(self._source.dump)
+        return found
+
+    def describe(self, stage_id: str) -> tuple[View, View]:
+        found: tuple[View, View] = self._patiently(lambda: self._source.describe(stage_id))
+        return found
+
+    def deadline_ms(self) -> int | None:
+        found: int | None = self._patiently(self._source.deadline_ms)
+        return found
+
+    def has_stage(self, stage_id: str) -> bool:
+        return bool(self._patiently(lambda: self._source.has_stage(stage_id)))
+
+
 class _Attempt:
     """The port between a body's context and the state."""
 
@@ -225,7 +280,8 @@ class _Attempt:
         self._patiently = patiently
         self.claim = claim
         self.entry = entry
-        self._source = RedisSource(state, claim.run_id)
+        self.given_up: Ended | None = None
+        self._source = _Patient(RedisSource(state, claim.run_id), patiently)
         self.context = ActionContext(
             run_id=claim.run_id,
             entry=claim.entry,
@@ -237,6 +293,7 @@ class _Attempt:
                 place=f"{entry.stage}:{entry.order}",
                 value_limit=state.settings.max_value_bytes,
                 whole=claim.store,
+                shared=claim.shared,
             ),
             port=self,
         )
@@ -256,7 +313,7 @@ class _Attempt:
 
     def may_go_on(self, progress: str = "") -> bool:
         """Ask whether the lease is still ours and the run goes on."""
-        return bool(self._state.control(self.claim, progress) == "go")
+        return bool(self._patiently(lambda: self._state.control(self.claim, progress)) == "go")
 
     def checkpoint(self, store: AttemptStore) -> None:
         """Write the store's changes under this attempt's token."""
@@ -266,7 +323,7 @@ class _Attempt:
             lambda: self._state.checkpoint(self.claim, nonce=nonce, changes=changes)
         )
         if answer.word == "refused":
-            raise _misfit(self._state, self.claim, answer)
+            raise self._patiently(lambda: _misfit(self._state, self.claim, answer))
         if answer.word != "written":
             raise AttemptLostError
         store.settled()
@@ -274,8 +331,39 @@ class _Attempt:
 
 def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
     """Return the seconds until the next try at *entry*, or ``None`` when there is none."""
-    policy = Retry.model_validate(entry.retry) if entry.retry else None
+    try:
+        policy = Retry.model_validate(entry.retry) if entry.retry else None
+    except ValueError:  # a damaged record; the failure stands without it
+        policy = None
     return decide(policy, error, fails, random.random())  # noqa: S311 - spreads retries, no secret
+
+
+def entry_of(claim: Claim) -> Entry:
+    """Return what the claimed action is.
+
+    Raises:
+        CorruptRunError: its text in the plan is not one of ours.
+    """
+    try:
+        entry = Entry.from_spec(claim.spec)
+        if not (isinstance(entry.params, dict) and entry.order.isdigit()):
+            raise TypeError("a field of another type")
+        texts = (entry.action, entry.name, entry.stage, entry.on_error)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a field of another type")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        detail = f"what entry {claim.entry} of its plan is cannot be read ({error!r:.200})"
+        raise CorruptRunError(claim.run_id, detail) from error
+    return entry
+
+
+def end_unreadable(state: State, claim: Claim, error: CorruptRunError) -> str:
+    """End an attempt at what cannot be read, and with it the run; return the answer's word."""
+    failure = failure_of(error, attempt=claim.attempt)
+    answer = state.fail(
+        claim, delay=None, policy="fail", failure=failure.to_json(), details=failure.summary()
+    )
+    return answer.word
 
 
 def report_failure(
@@ -309,6 +397,16 @@ def _overtime(entry: Entry) -> ActionTimeoutError:
     return ActionTimeoutError(f"not done within its timeout of {entry.timeout:g} s")
 
 
+def _added_parts(attempt: _Attempt, limit: int) -> dict[str, Any]:
+    added, entry = attempt.context.additions, attempt.entry
+    if not added:
+        return {"details": "null", "actions": (0,), "stages": (0,)}
+    actions = added_action_arguments(added.actions, entry)
+    stages = stage_arguments(added.stages)
+    check_plan_size(f"what {entry.name!r} adds to the plan", [*actions, *stages], limit)
+    return {"details": _added_details(attempt), "actions": actions, "stages": stages}
+
+
 def _added_details(attempt: _Attempt) -> str:
     added = attempt.context.additions
     return json.dumps(
@@ -318,6 +416,17 @@ def _added_details(attempt: _Attempt) -> str:
             "stages": [stage.id for stage in added.stages],
         },
         separators=(",", ":"),
+    )
+
+
+def _names_an_entry(run_id: object, label: object) -> bool:
+    """Whether a message can be one of ours: others may have put anything into it."""
+    return (
+        isinstance(run_id, str)
+        and isinstance(label, str)
+        and RUN_ID.fullmatch(run_id) is not None
+        and label.isdecimal()
+        and len(label) <= _LONGEST_LABEL
     )
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from kombu.exceptions import OperationalError
 
-from gostage_core.broker.direct import Trail
+from gostage_core.broker.direct import NOWHERE, Trail
 from gostage_core.errors import BrokerUnavailableError, StoreUnavailableError
 from gostage_core.plan import Carrier
 
@@ -47,7 +47,7 @@ class Coordinator:
         self._line = line
         self.queue = queue
 
-    def send(self, run_id: str, following: Next, trail: Trail = Trail()) -> None:
+    def send(self, run_id: str, following: Next, trail: Trail = NOWHERE) -> None:
         """Publish what *following* says; one message for a chain, one a member for a group.
 
         Raises:
@@ -66,7 +66,7 @@ class Coordinator:
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
-        self._publish([[self._link(run_id, ready)]], Trail(), headers={HEAD: "1"})
+        self._publish([[self._link(run_id, ready)]], NOWHERE, headers={HEAD: "1"})
 
     def go_on(
         self, run_id: str, following: Next, carried: list[Link] | None, trail: Trail

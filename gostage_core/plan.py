@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gostage_core.errors import ValueTooLargeError
 from gostage_core.order import added_places, place
 
 if TYPE_CHECKING:
@@ -119,6 +120,17 @@ def action_arguments(
         carrier = Carrier(action.name, action.queue, action.priority, action.timeout)
         arguments += [_compact(spec), carrier.to_text(), round((action.timeout or 0) * 1000)]
     return arguments
+
+
+def check_plan_size(what: str, arguments: Iterable[object], limit: int) -> None:
+    """Check how many bytes the parts of a plan are, as the scripts read them.
+
+    Raises:
+        ValueTooLargeError: more than *limit*.
+    """
+    size = sum(len(part) for part in arguments if isinstance(part, str))
+    if size > limit:
+        raise ValueTooLargeError(what, size, limit, "GOSTAGE_MAX_PLAN_BYTES")
 
 
 FAN_OUT = 1_000

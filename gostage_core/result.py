@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import CorruptRunError
 from gostage_core.failure import Failure
+from gostage_core.state.client import newer_schema
+from gostage_core.state.keys import SCHEMA
 from gostage_core.status import ActionStatus, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gostage_core.store import StoreReader
+
+_UNREADABLE: Final = (
+    *(LookupError, ValueError, TypeError, AttributeError, RecursionError),
+    *(OverflowError, OSError),  # of numbers that are no time
+    StopIteration,
+)
 
 ACTION_STATES: Final = {
     "r": ActionStatus.PENDING,
@@ -74,6 +83,8 @@ class StageResult:
     ended_at: datetime | None = None
     added: bool = False
     """Whether it was added at run time."""
+    entry: str = ""
+    """Its id in the plan, by which the journal names it."""
 
     @property
     def duration(self) -> float | None:
@@ -145,13 +156,48 @@ class RunResult:
         return self.plan.actions
 
 
+@contextmanager
+def readable(run_id: str, what: str) -> Iterator[None]:
+    """Read *what* of a run inside, whatever is there.
+
+    Raises:
+        CorruptRunError: it is not one of ours.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise CorruptRunError(run_id, f"its {what} cannot be read ({error!r:.300})") from error
+
+
+def status_of(run_id: str, text: bytes, schema: bytes) -> RunStatus:
+    """Read a run's status.
+
+    Raises:
+        CorruptRunError: it is not one of ours.
+    """
+    with readable(run_id, "header"):
+        check_schema(run_id, schema)
+        return RunStatus(text.decode())
+
+
+def check_schema(run_id: str, schema: bytes) -> None:
+    """Refuse a run that a later version wrote.
+
+    Raises:
+        CorruptRunError: this version cannot read it.
+    """
+    if int(schema) > SCHEMA:
+        raise CorruptRunError(run_id, newer_schema(schema.decode()))
+
+
 def summary_of(run_id: str, header: Mapping[str, bytes]) -> RunSummary:
     """Read a run's header.
 
     Raises:
         CorruptRunError: it is not one of ours.
     """
-    try:
+    with readable(run_id, "header"):
+        check_schema(run_id, header["schema"])
         workflow = json.loads(header["definition"])
         status = RunStatus(header["status"].decode())
         why = json.loads(header["why"]) if "why" in header else {}
@@ -168,8 +214,6 @@ def summary_of(run_id: str, header: Mapping[str, bytes]) -> RunSummary:
             error=_run_failure(why) if status is RunStatus.FAILED else None,
             bail_reason=why.get("reason") if status is RunStatus.BAILED else None,
         )
-    except (KeyError, ValueError, TypeError) as error:
-        raise CorruptRunError(run_id, f"its header cannot be read ({error!r})") from error
 
 
 def plan_of(run_id: str, revision: int, fields: Mapping[str, bytes], status: RunStatus) -> Plan:
@@ -178,10 +222,8 @@ def plan_of(run_id: str, revision: int, fields: Mapping[str, bytes], status: Run
     Raises:
         CorruptRunError: it is not one of ours.
     """
-    try:
+    with readable(run_id, "plan"):
         return Plan(revision, {stage.id: stage for stage in _stages(fields, status)})
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise CorruptRunError(run_id, f"its plan cannot be read ({error!r})") from error
 
 
 def failure_with_place(failure: Failure, plan: Plan, entry: str) -> Failure:
@@ -207,6 +249,7 @@ def _stages(fields: Mapping[str, bytes], status: RunStatus) -> Iterator[StageRes
             began_at=_moment(began),
             ended_at=_moment(ended),
             added=links[6] != "0",
+            entry=node,
         )
 
 

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import redis
 
 from gostage_core.duration import seconds
-from gostage_core.errors import RunNotFoundError, RunStateError, RunTimeoutError
+from gostage_core.errors import (
+    CorruptRunError,
+    RunNotFoundError,
+    RunStateError,
+    RunTimeoutError,
+    StoreUnavailableError,
+)
 from gostage_core.journal import JournalEntry
-from gostage_core.result import RunResult, failure_with_place, plan_of, summary_of
+from gostage_core.result import (
+    RunResult,
+    failure_with_place,
+    plan_of,
+    readable,
+    status_of,
+    summary_of,
+)
 from gostage_core.source import RedisSource
 from gostage_core.state.client import our_errors
 from gostage_core.state.operations import Stored
@@ -49,7 +63,14 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """Where the run stands now."""
-        return self.summary.status
+        with our_errors(self.run_id, self._state.settings.redis_url):
+            status, schema = cast(
+                "list[bytes | None]", self._state.client.hmget(self._key("run"), "status", "schema")
+            )
+        if status is None or schema is None:
+            self._header()  # tells one that is gone from one that is damaged
+            raise CorruptRunError(self.run_id, "its header has no status")
+        return status_of(self.run_id, status, schema)
 
     @property
     def summary(self) -> RunSummary:
@@ -72,14 +93,16 @@ class Run:
             pipeline = self._state.client.pipeline(transaction=True)
             pipeline.hgetall(self._key("run"))
             pipeline.hgetall(self._key("plan"))
-            header, fields = (_texts(part) for part in pipeline.execute())
+            header, fields = (texts_of(part) for part in pipeline.execute())
         if not header:
             raise RunNotFoundError(self.run_id)
         summary = summary_of(self.run_id, header)
-        plan = plan_of(self.run_id, int(header["revision"]), fields, summary.status)
-        failed = header.get("failed", b"").decode()
-        error = summary.error and failure_with_place(summary.error, plan, failed)
-        store = self._snapshot() if int(header["bytes"]) <= _SNAPSHOT_BYTES else self.store
+        with readable(self.run_id, "header"):
+            plan = plan_of(self.run_id, int(header["revision"]), fields, summary.status)
+            failed = header.get("failed", b"").decode()
+            error = summary.error and failure_with_place(summary.error, plan, failed)
+            is_small = int(header["bytes"]) <= _SNAPSHOT_BYTES
+        store = self._snapshot() if is_small else self.store
         return RunResult(
             run_id=self.run_id,
             status=summary.status,
@@ -93,15 +116,22 @@ class Run:
     def wait(self, timeout: Duration | None = None) -> RunResult:
         """Wait until the run has ended and return its result; a failed run raises nothing.
 
-        Waiting holds no worker. Safe to repeat, by any number of waiters.
+        Waiting holds no worker, and outlasts a restart of the server. Safe to repeat, by any number
+        of waiters.
 
         Raises:
             RunTimeoutError: *timeout* seconds have passed; the run goes on.
         """
+        reached = False
         for _ in self.changes(timeout):
-            if self.status.is_terminal:
-                break
-        return self.result()
+            try:
+                if self.status.is_terminal:
+                    return self.result()
+                reached = True
+            except StoreUnavailableError:
+                if not reached:
+                    raise
+        raise AssertionError("changes end with a time-out alone")
 
     def journal(self, after: int = 0) -> list[JournalEntry]:
         """Return the history of the run, from behind entry *after* on."""
@@ -109,7 +139,10 @@ class Run:
             texts = cast("list[bytes]", self._state.client.lrange(self._key("journal"), after, -1))
         if not texts:
             self._header()
-        return [JournalEntry.from_text(after + i, text) for i, text in enumerate(texts, start=1)]
+        with readable(self.run_id, "journal"):
+            return [
+                JournalEntry.from_text(after + i, text) for i, text in enumerate(texts, start=1)
+            ]
 
     def watch(self, after: int = 0, timeout: Duration | None = None) -> Iterator[JournalEntry]:
         """Yield the history of the run as it grows, until the run has ended.
@@ -119,9 +152,16 @@ class Run:
         Raises:
             RunTimeoutError: *timeout* seconds have passed; the run goes on.
         """
+        reached = False
         for _ in self.changes(timeout):
-            ended = self.status.is_terminal
-            for entry in self.journal(after):
+            try:
+                ended, entries = self.status.is_terminal, self.journal(after)
+                reached = True
+            except StoreUnavailableError:
+                if not reached:
+                    raise
+                continue
+            for entry in entries:
                 after = entry.sequence
                 yield entry
             if ended:
@@ -133,15 +173,16 @@ class Run:
         Raises:
             RunTimeoutError: *timeout* seconds have passed; the run goes on.
         """
-        ends = None if timeout is None else time.monotonic() + seconds(timeout)
+        limit = math.inf if timeout is None else seconds(timeout)
+        ends = time.monotonic() + limit
         url = self._state.settings.redis_url
         with our_errors(self.run_id, url), cast("Any", self._state.client).pubsub() as notices:
             notices.subscribe(self._key("events"))
             while True:
                 yield
-                left = _LOOK_EVERY_SECONDS if ends is None else ends - time.monotonic()
+                left = ends - time.monotonic()
                 if left <= 0:
-                    raise RunTimeoutError(self.run_id, f"has not ended within {timeout} s")
+                    raise RunTimeoutError(self.run_id, f"has not ended within {limit:g} s")
                 _next_notice(notices, min(left, _LOOK_EVERY_SECONDS))
 
     def cancel(self, reason: str = "", *, actor: str = "operator") -> None:
@@ -166,7 +207,7 @@ class Run:
 
     def _header(self) -> dict[str, bytes]:
         with our_errors(self.run_id, self._state.settings.redis_url):
-            header = _texts(
+            header = texts_of(
                 cast("dict[bytes, bytes]", self._state.client.hgetall(self._key("run")))
             )
         if not header:
@@ -200,7 +241,8 @@ def _next_notice(notices: redis.client.PubSub, wait: float) -> None:
         time.sleep(min(wait, 0.2))
 
 
-def _texts(fields: Any) -> dict[str, bytes]:
+def texts_of(fields: Any) -> dict[str, bytes]:
+    """Return the fields of a hash with names as text, whatever they are."""
     return {name.decode("utf-8", "surrogateescape"): value for name, value in fields.items()}
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -31,7 +32,7 @@ from gostage_core.state.operations import State
 from gostage_core.store import encoded_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from celery import Celery
 
@@ -242,7 +243,7 @@ class Runner:
 
 
 def _summaries(headers: Iterable[tuple[str, Any]]) -> Iterable[RunSummary]:
-    """Yield what can be read: one damaged run does not hide the others, and says so where asked for."""
+    """Yield what can be read: a damaged run does not hide the others, and tells when asked for."""
     for run_id, header in headers:
         if header == {}:
             continue
@@ -259,8 +260,8 @@ def _definition(workflow: Workflow | Mapping[str, Any] | str) -> WorkflowDefinit
         return workflow.definition()
     if isinstance(workflow, str):
         return Workflow.from_json(workflow).definition()
-    if isinstance(workflow, dict):
-        return Workflow.from_dict(workflow).definition()
+    if isinstance(workflow, Mapping):
+        return Workflow.from_dict(dict(workflow)).definition()
     raise InvalidWorkflowError(
         "submit() takes a Workflow, or a definition as a dict or JSON, "
         f"not {type(workflow).__name__}"

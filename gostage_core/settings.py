@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from gostage_core.duration import Seconds
 from gostage_core.errors import ConfigurationError
@@ -68,6 +75,12 @@ class Settings(BaseModel):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
+    @model_validator(mode="after")
+    def _renew_in_time(self) -> Self:
+        if self.tick * 3 > self.lease:
+            raise ValueError("GOSTAGE_LEASE must be at least three times GOSTAGE_TICK")
+        return self
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **given: object) -> Settings:
         """Read the settings from *environ*; *given* ones that are not ``None`` win.
@@ -91,7 +104,9 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = PREFIX + ".".join(str(part) for part in problem["loc"]).upper()
-        if problem["type"] == "extra_forbidden":
+        if not problem["loc"]:
+            lines.append(problem["msg"].removeprefix("Value error, "))
+        elif problem["type"] == "extra_forbidden":
             known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
             lines.append(f"{name} is no setting; there are {known}")
         else:

@@ -30,7 +30,7 @@ class RedisSource:
         """Read the whole store."""
         with self._errors():
             names = cast("list[bytes]", self._state.client.hkeys(self._key("store")))
-        texts = [name.decode() for name in names]
+        texts = [name.decode("utf-8", "surrogateescape") for name in names]
         if not texts:
             return {}
         pairs = zip(texts, self._state.read(self._run_id, texts), strict=True)

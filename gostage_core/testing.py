@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View
-from gostage_core.naming import check_name
 from gostage_core.settings import Settings
 from gostage_core.state.operations import Stored
-from gostage_core.store import AttemptStore
-from gostage_core.values.codec import encode
+from gostage_core.store import AttemptStore, encoded_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from gostage_core.values.key import Key
 
 __all__ = ["AttemptLostError", "BailSignal", "context"]
 
@@ -57,7 +54,7 @@ class _NoEngine:
 
 
 def context(
-    store: Mapping[str | Key[Any], Any] | None = None,
+    store: Mapping[Any, Any] | None = None,
     *,
     run_id: str = "test-run",
     workflow: str = "test",
@@ -69,12 +66,12 @@ def context(
 ) -> ActionContext:
     """Return a context to call an action with in a unit test: no server, no worker.
 
-    Values go through the same codec as in a run, so what cannot be stored fails here as it would
-    there. What the action adds to the plan is in ``context.additions``; ``give_up()`` sets
-    ``cancelled``.
+    Values go through the same codec and checks as in a run, so what fails there fails here. What
+    the action adds to the plan is in ``context.additions``; ``give_up()`` sets ``cancelled``;
+    ``bail()`` raises :class:`BailSignal`.
 
     Args:
-        store: values that the action finds.
+        store: values that the action finds, by name or by typed key.
         run_id: of the run that it believes to be in.
         workflow: id of its workflow.
         stage: id of its stage.
@@ -84,18 +81,16 @@ def context(
         deadline: of the run.
 
     Raises:
-        NotStorableError: a value of *store* cannot be stored.
+        StoreError: a key or a value of *store* is none that a run could have.
     """
-    names = (
-        (key if isinstance(key, str) else key.name, value) for key, value in (store or {}).items()
-    )
-    values = _Values({check_name(name): encode(value) for name, value in names})
+    limit = Settings().max_value_bytes
+    values = dict(encoded_value(key, value, limit) for key, value in (store or {}).items())
     return ActionContext(
         run_id=run_id,
         entry="1",
         stage_id=stage,
         action=View(action, action, "", tuple(tags)),
         attempt=attempt,
-        store=AttemptStore(values, place=f"{stage}:11", value_limit=Settings().max_value_bytes),
+        store=AttemptStore(_Values(values), place=f"{stage}:11", value_limit=limit, whole=values),
         port=_NoEngine(View(workflow, workflow), View(stage, stage), deadline),
     )

@@ -269,7 +269,6 @@ class LocalCluster:
             for worker in workers:
                 worker.process.stop(0)
 
-
     def _end_idle(self, workers: Sequence[ClusterWorker]) -> None:
         """End the workers that are at nothing: Celery's own way takes an idle one three seconds.
 

@@ -29,16 +29,16 @@ _GONE: Final = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
 class RescuerStep(bootsteps.StartStopStep):
-    """Starts the rescuer in the worker's main process, and stops it as the last thing.
+    """Starts the lease keeper and the rescuer in the main process, and stops them last of all.
 
-    A thread of its own: the main process's event loop stands still while the broker is away, and
+    Threads of their own: the main process's event loop stands still while the broker is away, and
     under solo while an action runs.
     """
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **_options: Any) -> None:
-        self._thread: RescuerThread | None = None
+        self._threads: list[Repeating] = []
 
     def create(self, worker: Any) -> Any:
         """Name this life of the node before the pool forks its children."""
@@ -50,13 +50,15 @@ class RescuerStep(bootsteps.StartStopStep):
         return super().create(worker)
 
     def start(self, worker: Any) -> None:
-        """Check the server, then begin to tick."""
+        """Check the server, then begin."""
         installation = installation_of(worker.app)
         if installation is None:
             return
         _check(installation)
-        self._thread = RescuerThread(installation, worker)
-        self._thread.start()
+        household = Household(worker)
+        self._threads = [Keeper(installation, household), Watch(installation, household)]
+        for thread in self._threads:
+            thread.start()
         signals.worker_shutdown.connect(self._end)
 
     def stop(self, worker: Any) -> None:
@@ -68,8 +70,8 @@ class RescuerStep(bootsteps.StartStopStep):
 
     def _end(self, **_: Any) -> None:
         stop_waiting()
-        if self._thread is not None:
-            self._thread.end()
+        for thread in reversed(self._threads):
+            thread.end()
 
 
 def _check(installation: Installation) -> None:
@@ -80,51 +82,21 @@ def _check(installation: Installation) -> None:
         logger.warning("%s; waiting for it", error)
 
 
-class RescuerThread(threading.Thread):
-    """Ticks until it is ended, then gives back what its worker still holds."""
+class Household:
+    """The processes of one worker, by the names that their leases are held under."""
 
-    def __init__(self, installation: Installation, worker: Any) -> None:
-        super().__init__(name="gostage-rescuer", daemon=True)
-        self._installation = installation
+    def __init__(self, worker: Any) -> None:
         self._worker = worker
-        self._ended = threading.Event()
-        self._known: set[int] = set()
 
-    def run(self) -> None:
-        """Tick, whatever happens; an error is logged and survived."""
-        installation = self._installation
-        rescuer = Rescuer(installation.state, installation.coordinator, self._depth)
-        pause = installation.settings.tick
-        while not self._ended.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads workers
-            try:
-                self._tick(rescuer)
-            except UnavailableError as error:
-                logger.warning("%s", error)
-            except Exception:
-                logger.exception("the rescuer goes on after an error")
-        try:
-            rescuer.leave([self._process_of(pid) for pid in self._known])
-        except UnavailableError as error:
-            logger.warning("leases are left to lapse: %s", error)
-
-    def end(self) -> None:
-        """Stop, after giving back what is held; waits a few seconds at most."""
-        self._ended.set()
-        self.join(timeout=5)
-
-    def _tick(self, rescuer: Rescuer) -> None:
-        living = set(self._living())
-        for pid in self._known - living:
-            rescuer.lost(self._process_of(pid))
-        self._known = living
-        rescuer.tick([self._process_of(pid) for pid in living])
-
-    def _living(self) -> Iterator[int]:
-        """Yield the processes of this worker that can execute: a stopped one cannot.
+    def living(self) -> set[str]:
+        """Return the processes that can execute: a stopped one cannot.
 
         A child that holds the interpreter's lock for long is alive all the same, which is why the
         main process speaks for it.
         """
+        return {process_name(self._worker.hostname, pid) for pid in self._pids()}
+
+    def _pids(self) -> Iterator[int]:
         yield os.getpid()
         for pid in (getattr(self._worker.pool, "info", None) or {}).get("processes", ()):
             try:
@@ -134,8 +106,68 @@ class RescuerThread(threading.Thread):
             if state not in _GONE and state != psutil.STATUS_STOPPED:
                 yield pid
 
-    def _process_of(self, pid: int) -> str:
-        return process_name(self._worker.hostname, pid)
+
+class Repeating(threading.Thread):
+    """Does one thing again and again until it is ended, whatever happens."""
+
+    def __init__(self, installation: Installation, household: Household) -> None:
+        super().__init__(name=f"gostage-{type(self).__name__.lower()}", daemon=True)
+        self._installation = installation
+        self._household = household
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Do it at every tick; an error is logged and survived."""
+        pause = self._installation.settings.tick
+        while not self._ended.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311 - spreads workers
+            try:
+                self.once()
+            except UnavailableError as error:
+                logger.warning("%s", error)
+            except Exception:
+                logger.exception("%s goes on after an error", self.name)
+
+    def end(self) -> None:
+        """Stop; waits a few seconds at most for what is being done."""
+        self._ended.set()
+        self.join(timeout=5)
+
+    def once(self) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class Keeper(Repeating):
+    """Renews the leases. Does nothing else, so that nothing else can keep it from it."""
+
+    def once(self) -> None:
+        """Renew the leases of every living process of this worker."""
+        self._installation.state.renew(self._household.living())
+
+
+class Watch(Repeating):
+    """Lets the rescuer tick, and tells it of processes of this worker that have died."""
+
+    def __init__(self, installation: Installation, household: Household) -> None:
+        super().__init__(installation, household)
+        self._rescuer = Rescuer(installation.state, installation.coordinator, self._depth)
+        self._known: set[str] = set()
+
+    def once(self) -> None:
+        """Take from the dead of this worker, then do what is due anywhere."""
+        living = self._household.living()
+        for process in self._known - living:
+            self._rescuer.lost(process)
+        self._known = living
+        self._rescuer.tick()
+
+    def end(self) -> None:
+        """Stop, and give back at once what this worker still holds."""
+        super().end()
+        try:
+            self._rescuer.leave(self._known)
+        except UnavailableError as error:
+            logger.warning("leases are left to lapse: %s", error)
 
     def _depth(self, queue: str) -> int | None:
         with self._installation.app.connection_or_acquire() as connection:

@@ -29,7 +29,7 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
-        # A publish that fails is repeated for about a second, then told: the rescuer sends it later.
+        # A publish that fails is repeated for a second, then told: the rescuer sends it later.
         "task_publish_retry_policy": {
             "max_retries": 3, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5,
         },
@@ -52,7 +52,7 @@ def direct_line(app: Celery, settings: Settings, push: Push) -> DirectLine | Non
     """Return the short way to the queues, where the broker is the server that keeps the runs."""
     if settings.broker_url not in (None, settings.redis_url) or not is_redis(settings.redis_url):
         return None
-    return DirectLine(app, TRANSPORT, push)
+    return DirectLine(app, settings.redis_url, TRANSPORT, push)
 
 
 def producer_app(settings: Settings) -> Celery:

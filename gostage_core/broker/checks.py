@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.utils.encoding import bytes_to_str
@@ -16,36 +16,42 @@ if TYPE_CHECKING:
 
     from kombu.message import Message
 
-#: What is nested deeper can be parsed, but not be pickled for a child of a prefork worker, and the
-#: main process dies of that: pickle needs two of Python's 1,000 levels for one of the data.
-MAX_DEPTH = 300
+    Types = type | tuple[type, ...]
 
-#: Seconds, as a time limit; later sums with the clock must not overflow.
-MAX_TIME_LIMIT = 2**53
+MAX_DEPTH: Final = 300
+"""Levels of nesting.
 
-#: Fields of a task message that Celery uses as a key, iterates or calls methods of without asking;
-#: all others were seen to do no harm to the worker.
-FIELD_TYPES: dict[str, type | tuple[type, ...]] = {
+What is nested deeper can be parsed, but not be pickled for a child of a prefork worker, and the
+main process dies of that: pickle needs two of Python's 1,000 levels for one of the data.
+"""
+MAX_TIME_LIMIT: Final = 2**53
+"""Seconds of a time limit, beyond which its sum with the clock overflows."""
+FIELD_TYPES: Final[Mapping[str, Types]] = {
     "task": str,
     "id": (str, int, float),
     "shadow": str,
     "stamps": dict,
 }
+"""Fields of a task message that Celery uses as a key or calls methods of without asking.
 
-#: The same of a signature: a task that is sent when this one ended.
-SIGNATURE_TYPES: dict[str, type | tuple[type, ...]] = {
+Other fields were seen to do no harm to the worker, whatever they hold.
+"""
+SIGNATURE_TYPES: Final[Mapping[str, Types]] = {
+    "task": str,
     "args": (list, tuple),
     "kwargs": dict,
     "options": dict,
     "subtask_type": str,
 }
+"""The same of a signature, which is a task to be sent when this one has ended."""
+SIGNATURE_LISTS: Final = ("callbacks", "errbacks", "chain")
 
-#: Lists of signatures in a message.
-SIGNATURE_LISTS = ("callbacks", "errbacks", "chain")
+_CONTAINERS: Final = (dict, list, tuple)
+_UNREADABLE: Final[tuple[type[Exception], ...]] = (DecodeError, *ITEM_FAULTS)
 
 
 def decode_item(item: bytes) -> Any:
-    """Decodes a queue item as kombu does.
+    """Decode a queue item as kombu does.
 
     Raises:
         MalformedItemError: It is not JSON that Python can hold.
@@ -57,19 +63,19 @@ def decode_item(item: bytes) -> Any:
 
 
 def guard_tasks(callback: Callable[[Message], object]) -> Callable[[Message], object]:
-    """Wraps the callback of a consumer so that Celery's own gets only what it survives.
+    """Wrap the callback of a consumer so that Celery's own gets only what it survives.
 
     Consumers of other kinds see every message, and their errors are theirs.
 
     Args:
         callback: What kombu calls with each message: a method of a ``kombu.Consumer``.
     """
-    consumer = getattr(callback, "__self__", None)
+    consumer: Any = getattr(callback, "__self__", None)
 
     def receive(message: Message) -> object:
         if not _is_task_consumer(consumer):
             return callback(message)
-        # Set by the callback too, but the check decodes before that.
+        # The callback does this too, but the check decodes the body before that.
         message.accept = consumer.accept if consumer.accept is not None else message.accept
         try:
             check_task(message)
@@ -85,7 +91,7 @@ def guard_tasks(callback: Callable[[Message], object]) -> Callable[[Message], ob
 
 
 def check_task(message: Message) -> None:
-    """Refuses a task message that Celery's consumer, or its pool, would die of.
+    """Refuse a task message that Celery's consumer, or its pool, would die of.
 
     What Celery itself refuses and survives is left to Celery: an unknown task, a content type that
     the app does not accept, an ``eta`` that is no date, arguments that do not fit.
@@ -108,7 +114,7 @@ def check_task(message: Message) -> None:
         payload = message.payload
     except ContentDisallowed:
         return
-    except (DecodeError, *ITEM_FAULTS) as error:
+    except _UNREADABLE as error:
         raise MalformedItemError(f"its body cannot be decoded ({type(error).__name__})") from None
     _check_payload(payload, is_task)
     if _may_be_deep(message.body):
@@ -135,34 +141,6 @@ def _check_body(payload: object) -> None:
             raise MalformedItemError("its body is not [args, kwargs, embed]")
 
 
-def _check_signatures(embed: Mapping[str, Any]) -> None:
-    for name in SIGNATURE_LISTS:
-        signatures = embed.get(name)
-        if not signatures:
-            continue
-        if not (isinstance(signatures, list | tuple) and all(map(_is_signature, signatures))):
-            raise MalformedItemError(f"its {name!r} are not signatures of tasks")
-    chord = embed.get("chord")
-    if chord and not _is_signature(chord):
-        raise MalformedItemError("its 'chord' is not the signature of a task")
-
-
-def _is_signature(value: object) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("task"), str):
-        return False
-    return _wrong_type(value, SIGNATURE_TYPES) is None
-
-
-def _wrong_type(
-    fields: Mapping[str, Any], types: Mapping[str, type | tuple[type, ...]]
-) -> str | None:
-    for name, allowed in types.items():
-        value = fields.get(name)
-        if value is not None and not isinstance(value, allowed):
-            return f"{name!r} is of type {type(value).__name__}"
-    return None
-
-
 def _check_fields(fields: Mapping[str, Any]) -> None:
     wrong = _wrong_type(fields, FIELD_TYPES)
     if wrong:
@@ -173,10 +151,34 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
         raise MalformedItemError("its field 'stamped_headers' is not a list of names")
 
 
+def _check_signatures(embed: Mapping[str, Any]) -> None:
+    for name in SIGNATURE_LISTS:
+        signatures = embed.get(name)
+        if not signatures:
+            continue
+        if not (isinstance(signatures, (list, tuple)) and all(map(_is_signature, signatures))):
+            raise MalformedItemError(f"its {name!r} are not signatures of tasks")
+    chord = embed.get("chord")
+    if chord and not _is_signature(chord):
+        raise MalformedItemError("its 'chord' is not the signature of a task")
+
+
+def _is_signature(value: object) -> bool:
+    return isinstance(value, dict) and "task" in value and not _wrong_type(value, SIGNATURE_TYPES)
+
+
+def _wrong_type(fields: Mapping[str, Any], types: Mapping[str, Types]) -> str | None:
+    for name, allowed in types.items():
+        value = fields.get(name)
+        if value is not None and not isinstance(value, allowed):
+            return f"{name!r} is of type {type(value).__name__}"
+    return None
+
+
 def _are_time_limits(value: object) -> bool:
     if not value:
         return True
-    if not isinstance(value, list | tuple) or len(value) != 2:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
         return False
     return all(
         limit is None
@@ -189,7 +191,7 @@ def _are_time_limits(value: object) -> bool:
 def _are_names(value: object) -> bool:
     if not value:
         return True
-    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
 
 
 def _check_depth(values: list[Any]) -> None:
@@ -202,9 +204,9 @@ def _check_depth(values: list[Any]) -> None:
     raise MalformedItemError(f"it is nested deeper than {MAX_DEPTH} levels")
 
 
-def _children(value: Any) -> Iterator[Any]:
+def _children(value: Any) -> list[Any]:
     members = value.values() if isinstance(value, dict) else value
-    return (member for member in members if isinstance(member, dict | list | tuple))
+    return [member for member in members if isinstance(member, _CONTAINERS)]
 
 
 def _may_be_deep(body: Any) -> bool:
@@ -222,16 +224,16 @@ def _is_task_consumer(consumer: Any) -> bool:
 def _holds_slot(traceback: TracebackType | None) -> bool:
     # A prefork worker that goes on after an error under its semaphore has a process less to use,
     # for ever, and nobody notices; that is worse than its end.
-    return any(frame.tb_frame.f_code.co_name == "_process_task_sem" for frame in _frames(traceback))
+    return any(part.tb_frame.f_code.co_name == "_process_task_sem" for part in _parts(traceback))
 
 
 def _place(error: Exception) -> str:
-    *_, last = _frames(error.__traceback__)
+    *_, last = _parts(error.__traceback__)
     module = last.tb_frame.f_globals.get("__name__", "?")
     return f"{type(error).__name__} in {module}, line {last.tb_lineno}"
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+def _parts(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next

@@ -1,7 +1,8 @@
-"""Puts messages of ours onto a queue in Redis just as Celery and kombu would, without their way there.
+"""Puts messages of ours onto a queue in Redis just as Celery and kombu would have.
 
-A publish through Celery takes longer than claim and commit of an action together. Where the broker is
-the Redis that keeps the runs and nobody has a say in what is published, the text is written here.
+A publish through Celery takes longer than claim and commit of an action together. Where the broker
+is the Redis that keeps the runs, and nobody has a say in what is published, the text is written
+here.
 """
 
 from __future__ import annotations
@@ -34,36 +35,43 @@ class Trail(NamedTuple):
     parent_id: str | None = None
 
 
+NOWHERE: Final = Trail()
+"""The trail of a message that no task sent."""
+
+
 class DirectLine:
     """Writes messages of one app. Safe to share between threads."""
 
-    def __init__(self, app: Celery, transport: str, push: Push) -> None:
+    def __init__(self, app: Celery, url: str, transport: str, push: Push) -> None:
         self._app = app
+        self._url = url
         self._transport = transport
         self._push = push
         self._reply_to = uuid()
         self._origin = "gostage"
 
     def takes(self, link: Link) -> bool:
-        """Tell whether this message may go here: nobody listens to or changes what is published.
+        """Tell whether this message may go here.
 
+        It may when the app publishes to this very server, and nobody listens to or changes that.
         Looked at for each message, as a tracer may come to listen at any time.
         """
         conf = self._app.conf
         return not (
-            link["options"].get("priority")
+            (conf.broker_write_url or conf.broker_url) != self._url
+            or link["options"].get("priority")
             or signals.before_task_publish.receivers
             or signals.after_task_publish.receivers
             or conf.task_send_sent_event
             or conf.task_compression
-            or conf.task_protocol != 2  # noqa: PLR2004 - the version of Celery's message format
+            or conf.task_protocol != 2
             or conf.task_serializer != "json"
             or conf.broker_transport != self._transport
             or not _KEPT_OPTIONS.isdisjoint(conf.broker_transport_options)
         )
 
     def send(self, chains: Iterable[list[Link]], trail: Trail, *, headers: dict[str, str]) -> None:
-        """Push one message a chain, its next link last as Celery keeps them, to the queue of that link.
+        """Push one message a chain, its next link last as Celery keeps them.
 
         Raises:
             StoreUnavailableError: the server does not answer; some may have been pushed.
@@ -76,7 +84,7 @@ class DirectLine:
             self._push(queue, texts, bool(headers))
 
     def text(self, links: list[Link], trail: Trail, headers: dict[str, str]) -> str:
-        """Return the message for a chain as kombu's Redis transport writes it (protocol 2, JSON)."""
+        """Return the message for a chain as kombu writes it to Redis: protocol 2, JSON."""
         *tail, link = links
         options = link["options"]
         task_id = options["task_id"]

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu.transport import redis as kombu_redis
 from kombu.utils.uuid import uuid
 
 from gostage_core.broker.quarantine import MalformedItemError
+from gostage_core.broker.stock import RedisQoS
 
 if TYPE_CHECKING:
-    from collections import OrderedDict
+    from collections.abc import Iterator
 
-    from kombu.transport.virtual import Message
-
+    from gostage_core.broker.stock import Message
     from gostage_core.broker.transport import Channel
 
-#: The task whose messages are hints.
-HINT_TASK = "gostage.action"
+HINT_TASK: Final = "gostage.action"
+"""The task whose messages are hints."""
 
 
 class Hint(dict[str, Any]):
     """The envelope of a hint, and how to put it back as it was.
 
     Attributes:
-        key: The list that it was popped from (the one of its priority).
+        key: The list that it was popped from, which is the one of its priority.
         item: The bytes that were popped.
     """
 
@@ -37,32 +38,28 @@ class Hint(dict[str, Any]):
 
 
 def is_hint(envelope: object) -> bool:
-    """Whether a decoded queue item is a message of the engine's own task."""
+    """Tell whether a decoded queue item is a message of the engine's own task."""
     if not isinstance(envelope, dict):
         return False
     headers = envelope.get("headers")
     return isinstance(headers, dict) and headers.get("task") == HINT_TASK
 
 
-class HintQoS(kombu_redis.QoS):
+class HintQoS(RedisQoS):
     """kombu's prefetch and ack bookkeeping, with nothing of hints written to Redis.
 
     Other messages are kept in ``unacked`` and ``unacked_index`` as kombu does.
     """
 
-    channel: Channel
-    _delivered: OrderedDict[str, Message]
-    _dirty: set[str]
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Stays right when _delivered is emptied by a lost connection: an ack that comes after
-        # that must know without asking Redis that there is nothing to do.
+        # Outlives _delivered, which is emptied when the channel closes: an ack that comes later
+        # must know without asking Redis that there is nothing to do.
         self._hints: set[str] = set()
 
     def append(self, message: Message, delivery_tag: str) -> None:
-        """Counts a delivered message against the prefetch limit."""
-        if not isinstance(_envelope(message), Hint):
+        """Count a delivered message against the prefetch limit."""
+        if not isinstance(message._raw, Hint):
             _require_origin(message)
             super().append(message, delivery_tag)
             return
@@ -74,34 +71,57 @@ class HintQoS(kombu_redis.QoS):
         super(kombu_redis.QoS, self).append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Ends the delivery of a message; for a hint this never fails."""
+        """End the delivery of a message; for a hint this never fails."""
         if delivery_tag in self._hints:
             self._settle(delivery_tag)
-        else:
+            return
+        with self._freeing(delivery_tag):
             super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Ends the delivery of a message; with ``requeue`` it goes to the end of its queue."""
+        """End the delivery of a message; with ``requeue`` it goes to the end of its queue."""
         if delivery_tag not in self._hints:
-            super().reject(delivery_tag, requeue=requeue)
+            with self._freeing(delivery_tag):
+                super().reject(delivery_tag, requeue=requeue)
             return
         message = self._delivered.get(delivery_tag)
         if requeue and message is not None:
-            self.channel.requeue_hint(_envelope(message))
+            self._channel.requeue_hint(_hint_of(message))
         self._settle(delivery_tag)
 
     def restore_unacked(self, client: Any | None = None) -> None:
-        """Gives all messages back that are not acked yet."""
+        """Give back all messages that are not acked yet."""
         self.return_hints()
         super().restore_unacked(client)
 
     def return_hints(self) -> None:
-        """Gives the hints back that are not acked yet, in the order in which they came."""
+        """Give back the hints that nobody has started, in the order in which they came."""
         self._flush()
-        tags = [tag for tag in self._delivered if tag in self._hints]
-        hints = [_envelope(self._delivered.pop(tag)) for tag in tags]
+        # A started one is acked early, and that may still wait for a turn of the event loop.
+        started = self._channel.messages_being_acked()
+        tags = [
+            tag
+            for tag, message in self._delivered.items()
+            if tag in self._hints and message not in started
+        ]
+        hints = [_hint_of(self._delivered.pop(tag)) for tag in tags]
         if hints:
-            self.channel.return_hints(hints)
+            self._channel.return_hints(hints)
+
+    @property
+    def _channel(self) -> Channel:
+        return cast("Channel", self.channel)
+
+    @contextmanager
+    def _freeing(self, delivery_tag: str) -> Iterator[None]:
+        # kombu keeps counting a message whose ack did not reach the server. When the connection
+        # that pops stays up, nothing ends that, and after prefetch_count of them the worker looks
+        # well and consumes no more. The record in Redis brings the message back in its time.
+        try:
+            yield
+        except self._channel.connection_errors:
+            self._settle(delivery_tag)
+            raise
 
     def _settle(self, delivery_tag: str) -> None:
         self._hints.discard(delivery_tag)
@@ -109,17 +129,14 @@ class HintQoS(kombu_redis.QoS):
         if delivery_tag in self._delivered:
             self._dirty.add(delivery_tag)
 
-    if TYPE_CHECKING:
 
-        def _flush(self) -> None: ...
-
-
-def _envelope(message: Message) -> Any:
-    return message._raw  # type: ignore[attr-defined]  # kombu's stubs leave it out
+def _hint_of(message: object) -> Hint:
+    return cast("Hint", cast("Message", message)._raw)
 
 
 def _require_origin(message: Message) -> None:
-    # kombu restores by these two, and reads them with [].
+    # kombu restores a message by these two, and reads them without asking.
     origin = message.delivery_info
-    if "exchange" not in origin or "routing_key" not in origin:
-        raise MalformedItemError("its delivery_info has no exchange or no routing_key")
+    for name in ("exchange", "routing_key"):
+        if name not in origin or not isinstance(origin[name], (str, type(None))):
+            raise MalformedItemError(f"its delivery_info has no {name}")

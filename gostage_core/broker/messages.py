@@ -5,27 +5,26 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kombu.compression import get_decoder
-from kombu.transport import virtual
 
 from gostage_core.broker.quarantine import ITEM_FAULTS, MalformedItemError
+from gostage_core.broker.stock import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from gostage_core.broker.transport import Channel
 
-#: Bytes unpacked at once while the size of a compressed body is measured.
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES: Final = 1024 * 1024
+"""What is unpacked at once while the size of a compressed body is measured."""
+MAX_DICTIONARY_BYTES: Final = 128 * 1024 * 1024
+"""What an lzma stream may ask for as its dictionary; the highest preset needs 65 MiB."""
 
-#: What a stream may ask for as its dictionary; ``xz -9`` needs 65 MiB.
-MAX_DICTIONARY_BYTES = 128 * 1024 * 1024
 
-
-class CheckedMessage(virtual.Message):
-    """A message of a transport that emulates AMQP, refused whole if its envelope is malformed."""
+class CheckedMessage(Message):
+    """A message that is refused whole if its envelope is malformed."""
 
     def __init__(self, payload: Any, channel: Channel | None = None, **kwargs: Any) -> None:
         try:
@@ -38,25 +37,21 @@ class CheckedMessage(virtual.Message):
             raise MalformedItemError(
                 f"its envelope or the encoding of its body is wrong ({type(error).__name__})"
             ) from None
-        if not isinstance(self.delivery_info, dict):
-            raise MalformedItemError("its delivery_info is not an object")
-        # A field name of Redis; redis-py refuses a bool.
-        if not isinstance(self.delivery_tag, str | int) or isinstance(self.delivery_tag, bool):
-            raise MalformedItemError("its delivery_tag is not a string")
         self._settled = False
+        _check_delivery(self.delivery_info, self.delivery_tag)
 
     def ack(self, multiple: bool = False) -> None:
-        """Acknowledges the message; nothing happens after :meth:`settle`."""
+        """Acknowledge the message; nothing happens after :meth:`settle`."""
         if not self._settled:
             super().ack(multiple=multiple)
 
     def reject(self, requeue: bool = False) -> None:
-        """Rejects the message; nothing happens after :meth:`settle`."""
+        """Reject the message; nothing happens after :meth:`settle`."""
         if not self._settled:
             super().reject(requeue=requeue)
 
     def settle(self) -> None:
-        """Ends the delivery for good.
+        """End the delivery for good.
 
         A consumer that failed half way may have an ack under way, which must not fail later.
         """
@@ -65,21 +60,29 @@ class CheckedMessage(virtual.Message):
         self._settled = True
 
 
-def _refuse_bomb(payload: Any, channel: Channel) -> None:
+def _check_delivery(info: object, tag: object) -> None:
+    if not isinstance(info, dict):
+        raise MalformedItemError("its delivery_info is not an object")
+    # It becomes a field name in Redis, and redis-py refuses a bool.
+    if isinstance(tag, bool) or not isinstance(tag, (str, int)):
+        raise MalformedItemError("its delivery_tag is not a string")
+
+
+def _refuse_bomb(payload: Mapping[str, Any], channel: Channel) -> None:
     compression = (payload.get("headers") or {}).get("compression")
     if not compression:
         return
-    body = channel.decode_body(payload.get("body"), payload["properties"].get("body_encoding"))
+    encoding = payload["properties"].get("body_encoding")
+    body: object = channel.decode_body(payload.get("body"), encoding)
     open_stream = _stream_of(compression)
-    if isinstance(body, bytes) and open_stream is not None:
-        limit = channel.max_inflated_bytes
-        if _inflates_beyond(limit, open_stream, body):
-            raise MalformedItemError(f"its compressed body unpacks to more than {limit:,} bytes")
+    limit = channel.max_inflated_bytes
+    if isinstance(body, bytes) and open_stream and _inflates_beyond(limit, open_stream, body):
+        raise MalformedItemError(f"its compressed body unpacks to more than {limit:,} bytes")
 
 
-def _stream_of(compression: object) -> Callable[[], Any] | None:
+def _stream_of(compression: Any) -> Callable[[], Any] | None:
     try:
-        decoder = get_decoder(compression)  # type: ignore[arg-type]  # any JSON value may be here
+        decoder = get_decoder(compression)
     except (KeyError, TypeError):
         return None  # kombu notes the error in the message
     return _STREAMS.get(decoder)
@@ -89,13 +92,12 @@ def _open_lzma() -> lzma.LZMADecompressor:
     return lzma.LZMADecompressor(memlimit=MAX_DICTIONARY_BYTES)
 
 
-# By the functions that kombu registers for the names; brotli and zstd, which exist only where
-# somebody installs them, cannot be unpacked in bounded pieces by one interface.
-_STREAMS: dict[Callable[..., Any], Callable[[], Any]] = {
+_STREAMS: Final[Mapping[Callable[..., bytes], Callable[[], Any]]] = {
     zlib.decompress: zlib.decompressobj,
     bz2.decompress: bz2.BZ2Decompressor,
     lzma.decompress: _open_lzma,
 }
+"""By kombu's own functions. Brotli and zstd, which somebody must install, are not bounded."""
 
 
 def _inflates_beyond(limit: int, open_stream: Callable[[], Any], data: bytes) -> bool:
@@ -117,8 +119,9 @@ def _unpack(open_stream: Callable[[], Any], data: bytes) -> Iterator[int]:
         stream = open_stream()
         while not stream.eof:
             piece = stream.decompress(data, CHUNK_BYTES)
-            if not piece:
-                return
+            if not piece and not stream.eof:
+                return  # cut off
             yield len(piece)
+            # zlib hands back what it did not read yet, the others keep it.
             data = getattr(stream, "unconsumed_tail", b"")
-        data = stream.unused_data if stream.unused_data != data else b""
+        data = stream.unused_data

@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from kombu.message import Message
     from redis import Redis
 
-logger = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
-#: Entries kept a queue; the oldest leave first.
-MAX_ENTRIES = 1_000
+MAX_ENTRIES: Final = 1_000
+"""Entries kept a queue; the oldest leave first."""
+MAX_ITEM_BYTES: Final = 64 * 1024
+"""Bytes kept of one item."""
 
-#: Bytes kept of one item.
-MAX_ITEM_BYTES = 64 * 1024
-
-#: What reading untrusted data raises when the data is at fault. Errors of the connection, of a
-#: backend or of the operating system are not among these, but for KeyError, which kombu lists
-#: among its connection errors.
-ITEM_FAULTS: tuple[type[Exception], ...] = (
+ITEM_FAULTS: Final[tuple[type[Exception], ...]] = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -33,6 +29,11 @@ ITEM_FAULTS: tuple[type[Exception], ...] = (
     TypeError,
     ValueError,
 )
+"""What reading untrusted data raises when the data is at fault.
+
+Errors of the connection, of a result backend or of the system are not among these, but for
+KeyError, which kombu lists among its connection errors too.
+"""
 
 
 class MalformedItemError(ValueError):
@@ -50,12 +51,12 @@ class MalformedItemError(ValueError):
 
 
 def quarantine_key(queue: str) -> str:
-    """The Redis list that keeps what was malformed in ``queue``, the newest entry first."""
+    """Return the Redis list that keeps what was malformed in a queue, the newest entry first."""
     return f"{queue}.quarantine"
 
 
 def quarantine(client: Redis, queue: str, item: bytes, reason: str, prefix: str = "") -> None:
-    """Keeps an item in the quarantine of its queue and says so once, as a warning.
+    """Keep an item in the quarantine of its queue and say so once, as a warning.
 
     A server that refuses is no reason to stop consuming: the item is then only logged.
 
@@ -70,15 +71,16 @@ def quarantine(client: Redis, queue: str, item: bytes, reason: str, prefix: str 
     try:
         with client.pipeline(transaction=False) as pipe:
             pipe.lpush(key, _entry(item, reason))
-            # kombu's client prefixes a list of commands that does not have LTRIM.
+            # kombu's client prefixes the keys of certain commands; LTRIM is not one of them.
             pipe.ltrim(prefix + key, 0, MAX_ENTRIES - 1)
             pipe.execute()
     except (RedisError, OSError) as error:
         logger.warning(
-            "queue %r: dropped a malformed item of %d bytes (%s); it could not be kept: %s",
+            "queue %r: a malformed item of %d bytes is lost (%s), as %r could not be written: %s",
             queue,
             len(item),
             reason,
+            key,
             type(error).__name__,
         )
     else:

@@ -1,6 +1,6 @@
 """kombu's Redis transport that survives what the stock one dies of, and knows hints.
 
-Chosen with ``broker_transport = "gostage_core.broker.transport:Transport"``. Queues and messages of
+Chosen by ``broker_transport = "gostage_core.broker.transport:Transport"``. Queues and messages of
 others behave as they do with kombu's own.
 """
 
@@ -8,58 +8,56 @@ from __future__ import annotations
 
 import logging
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from kombu.transport import TRANSPORT_ALIASES, _transport_cache
+from kombu import transport as kombu_transport
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from gostage_core.broker.checks import decode_item, guard_tasks
 from gostage_core.broker.hints import Hint, HintQoS, is_hint
 from gostage_core.broker.messages import CheckedMessage
 from gostage_core.broker.quarantine import MalformedItemError, quarantine
+from gostage_core.broker.stock import RedisChannel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kombu.message import Message
+logger: Final = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
-#: A message with this header goes to the consume end of its queue: it is the next one taken.
-HEAD_HEADER = "gostage_head"
+HEAD_HEADER: Final = "gostage_head"
+"""A message with this header goes to the consume end of its queue: it is the next one taken."""
 
 
-class Channel(kombu_redis.Channel):
+class Channel(RedisChannel):
     """A channel whose consumers survive malformed items and a lost connection."""
 
     QoS = HintQoS
     Message = CheckedMessage
 
-    #: Bytes that a compressed body may unpack to, in a message of anybody.
     max_inflated_bytes = 64 * 1024 * 1024
+    """What a compressed body may unpack to, in anybody's message; a transport option."""
 
-    from_transport_options = (
-        *kombu_redis.Channel.from_transport_options,
-        "max_inflated_bytes",
-    )
+    from_transport_options = (*RedisChannel.from_transport_options, "max_inflated_bytes")
 
     _cached_client: Any = None
 
     def close(self) -> None:
-        """Closes the channel and gives back what it holds, whatever the connection does."""
-        # Left to kombu, a reply that cannot be read stops the close half way, and the second
-        # close, without a transport by then, ends the worker (celery 5.7: 'NoneType' object has
-        # no attribute 'hostname').
+        """Close the channel and give back what it holds, whatever the connection does."""
+        # Left to kombu, a reply that cannot be read stops the close half way, and the second one,
+        # which has no transport any more, ends the worker (celery 5.7: 'NoneType' object has no
+        # attribute 'hostname').
         self._drain_reply()
         try:
             super().close()
         except self.connection_errors:
             if self.closed:
                 raise
-            # Broadcast queues cannot be deleted from a server that is gone; it must not keep the
-            # rest from being closed.
+            # Broadcast queues cannot be deleted from a server that is gone; that must not keep
+            # the rest from being closed.
             self.auto_delete_queues.clear()
             super().close()
 
@@ -67,29 +65,39 @@ class Channel(kombu_redis.Channel):
         self,
         queue: str,
         no_ack: bool,
-        callback: Callable[[Message], object],
-        consumer_tag: str,
+        callback: Callable[..., Any] | None,
+        consumer_tag: str | None,
         **kwargs: Any,
     ) -> Any:
-        """Starts consuming from a queue; Celery's consumer is guarded from malformed messages."""
+        """Start to consume from a queue; Celery's consumer is guarded from malformed messages."""
         return super().basic_consume(
             queue,
             no_ack=no_ack,
-            callback=guard_tasks(callback),
+            callback=callback and guard_tasks(callback),
             consumer_tag=consumer_tag,
             **kwargs,
         )
 
     def return_hints(self, hints: Sequence[Hint]) -> None:
-        """Pushes hints to the consume end of where they came from; the first will be next."""
+        """Push hints to the consume end of where they came from; the first will be next."""
         self._push("rpush", list(reversed(hints)))
 
     def requeue_hint(self, hint: Hint) -> None:
-        """Pushes a hint to the end of where it came from, behind what waits there."""
+        """Push a hint to the end of where it came from, behind what waits there."""
         self._push("lpush", [hint])
 
+    def messages_being_acked(self) -> list[CheckedMessage]:
+        """Return the messages whose ack waits for its turn in the worker's event loop."""
+        loop = getattr(self.connection, "loop", None)
+        if loop is None:
+            return []
+        with loop._ready_lock:
+            callbacks = list(loop._ready)
+        owners = (getattr(getattr(each, "fun", None), "__self__", None) for each in callbacks)
+        return [owner for owner in owners if isinstance(owner, CheckedMessage)]
+
     def settle(self, delivery_tag: str) -> None:
-        """Acknowledges a delivery if it is counted; with ``no_ack`` it never was."""
+        """Acknowledge a delivery if it is counted; with ``no_ack`` it never was."""
         if delivery_tag in (self.qos._delivered or ()):
             self.qos.ack(delivery_tag)
 
@@ -99,10 +107,9 @@ class Channel(kombu_redis.Channel):
                 for hint in hints:
                     getattr(pipe, command)(hint.key, hint.item)
                 pipe.execute()
-        except Exception as error:
-            # On a stale channel this may fail in more ways than by the connection; a hint that is
-            # lost here is sent again by recovery.
-            logger.info("%d hints could not be given back (%r)", len(hints), error)
+        except (RedisError, OSError) as error:
+            logger.info("%d hints could not be given back (%r); they are sent again by recovery",
+                        len(hints), error)  # fmt: skip
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         # kombu makes a client for every command, at about a quarter of the cost of a task.
@@ -112,6 +119,13 @@ class Channel(kombu_redis.Channel):
         if client is None or client.connection_pool is not pool:
             client = self._cached_client = super()._create_client()
         return client
+
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        # A message may be acked when its channel is closed and its transport dropped; kombu fails
+        # then with an AttributeError, which ends the worker.
+        if self.connection is None or self.connection.client is None:
+            raise RedisConnectionError("the channel is closed")
+        return super()._get_pool(asynchronous=asynchronous)
 
     def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
         if not (message.get("headers") or {}).get(HEAD_HEADER):
@@ -124,7 +138,7 @@ class Channel(kombu_redis.Channel):
             commands += [("pexpire", name, self._expires[queue]) for name in lists]
         self._run(commands, kwargs.get("_publish_batch"))
 
-    def _run(self, commands: list[tuple[Any, ...]], batch: kombu_redis.PublishBatch | None) -> None:
+    def _run(self, commands: list[tuple[Any, ...]], batch: Any) -> None:
         if batch is not None:
             for command in commands:
                 batch.add(*command)
@@ -137,20 +151,20 @@ class Channel(kombu_redis.Channel):
     def _basic_cancel(self, consumer_tag: str) -> None:
         super()._basic_cancel(consumer_tag)
         if not self._consumers and not self.closed:
-            # A worker that shuts down cancels first and may then wait minutes for what runs.
+            # A worker that shuts down cancels first, and may then wait minutes for what runs.
             self._drain_reply()
             if isinstance(self._qos, HintQoS):
                 self._qos.return_hints()
 
     def _drain_reply(self) -> None:
-        """Reads the reply to a pop that was sent already: it may have taken a message."""
+        # A pop that was sent may have taken a message.
         if not self._in_poll:
             return
         try:
             self._brpop_read()
         except Empty:
             pass
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what a consumer raises must not stop a close
             logger.info("a pending reply of the broker could not be read (%r)", error)
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -158,7 +172,7 @@ class Channel(kombu_redis.Channel):
             reply = self._read_reply(**options)
             if not reply:
                 raise Empty
-            # Nothing is pending from here on: the consumer may close this channel.
+            # Nothing is pending from here on, and the consumer may close this channel.
             self._in_poll = None
             key, item = bytes_to_str(reply[0]), reply[1]
             queue = key.rsplit(self.sep, 1)[0]
@@ -178,24 +192,27 @@ class Channel(kombu_redis.Channel):
 
     def _receive_item(self, queue: str, key: str, item: bytes) -> None:
         try:
-            envelope = decode_item(item)
-            if is_hint(envelope):
-                envelope = Hint(envelope, key, item)
-                if queue not in (self.connection._callbacks or {}):
-                    self.return_hints([envelope])
-                    return
-            self.connection._deliver(envelope, queue)
+            self._deliver(queue, key, item)
         except MalformedItemError as error:
             with self.conn_or_acquire() as client:
                 quarantine(client, queue, item, error.reason, self.global_keyprefix)
             if isinstance(error.message, CheckedMessage):
                 error.message.settle()
 
+    def _deliver(self, queue: str, key: str, item: bytes) -> None:
+        envelope = decode_item(item)
+        if is_hint(envelope):
+            envelope = Hint(envelope, key, item)
+            if queue not in (self.connection._callbacks or ()):
+                self.return_hints([envelope])
+                return
+        self.connection._deliver(envelope, queue)
+
     def _receive_one(self, client: Any) -> Any:
         try:
             return super()._receive_one(client)
         except (MalformedItemError, RecursionError) as error:
-            # Nothing is kept: what is published to all workers is not a queue item.
+            # What is published to all workers is in no queue: there is nothing to keep.
             logger.warning("dropped a malformed broadcast message (%s)", type(error).__name__)
             return None
 
@@ -205,15 +222,24 @@ class Transport(kombu_redis.Transport):
 
     Channel = Channel
 
+    loop: Any = None
+    """The event loop of the worker, where there is one."""
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Let the worker's event loop watch the connections."""
+        self.loop = loop
+        super().register_with_event_loop(connection, loop)
+
 
 def adopt_redis_urls() -> None:
-    """Makes this transport the one of all ``redis`` urls in this process.
+    """Make this transport the one of all ``redis`` urls in this process.
 
     The setting ``broker_transport`` does not reach all of them: kombu takes the transport of
-    ``redis+socket://`` from the url, that of the second url of a list too, and defaults the TLS
-    options of ``rediss://`` by the name of the transport. Safe to repeat; connections that exist
+    ``redis+socket://`` from the url, that of the second url of a list too, and gives ``rediss://``
+    its default TLS options by the name of the transport. Safe to repeat; connections that exist
     already stay as they are.
     """
+    known: dict[str, Any] = kombu_transport._transport_cache  # type: ignore[attr-defined]  # not in the stubs
     for name in ("redis", "rediss"):
-        TRANSPORT_ALIASES[name] = f"{__name__}:{Transport.__name__}"
-        _transport_cache.pop(name, None)
+        kombu_transport.TRANSPORT_ALIASES[name] = f"{__name__}:{Transport.__name__}"
+        known.pop(name, None)

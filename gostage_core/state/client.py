@@ -50,8 +50,8 @@ def connect(url: str) -> redis.Redis:
             socket_timeout=_ANSWER_SECONDS,
             socket_keepalive=not url.startswith("unix:"),
             health_check_interval=15,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
-            retry_on_error=[redis.ConnectionError, redis.TimeoutError],
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, (redis.ConnectionError,)),
+            retry_on_error=[redis.ConnectionError],
             encoding_errors="surrogateescape",  # what others wrote goes back as it came
         )
     except (ValueError, TypeError) as error:
@@ -87,6 +87,10 @@ def our_errors(run_id: str = "", url: str = "") -> Iterator[None]:
         raise _refusal(str(error), url) from error
     except redis.ResponseError as error:
         raise _from_response(error, run_id, url) from error
+    except redis.exceptions.InvalidResponse as error:
+        raise StoreUnavailableError(
+            f"what answers at {redacted(url)} is no Redis server"
+        ) from error
 
 
 def _from_response(error: redis.ResponseError, run_id: str, url: str) -> Exception:
@@ -104,10 +108,15 @@ def _tells_of_damage(error: redis.ResponseError, text: str) -> bool:
     return from_script and not _TROUBLE.search(text)
 
 
+def newer_schema(schema: str) -> str:
+    """Say of a run that a later version of gostage wrote it."""
+    return f"it has schema {schema}, which this version of gostage does not know; upgrade it"
+
+
 def _detail(text: str) -> str:
     newer = _NEWER.search(text)
     if newer:
-        return f"it has schema {newer[1]}, newer than this version of gostage knows; upgrade it"
+        return newer_schema(newer[1])
     return _IN_SCRIPT.sub("", text.split(" script:")[0].split(", on @")[0])
 
 

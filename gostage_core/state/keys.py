@@ -10,6 +10,9 @@ from gostage_core.errors import ConfigurationError
 RUN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 """What a run may be called: no space, which parts it from an entry, and no slash."""
 
+SCHEMA: Final = 1
+"""The form of what is kept, as the header of each run says it; the scripts have it too."""
+
 _TEMPLATES: Final[dict[str, str]] = {
     # name       key after the prefix      type    content
     "run": "run:%s",  # hash    the run's header: status, definition, counters, error
@@ -21,6 +24,7 @@ _TEMPLATES: Final[dict[str, str]] = {
     "journal": "journal:%s",  # list    the run's history, one JSON array an entry
     "wake": "wake",  # zset    "run entry" -> when somebody must look at it (ms)
     "alive": "alive",  # zset    process -> until when its leases are good (ms)
+    "beat": "beat",  # string  when a rescuer last ticked (ms)
     "claims": "claims:%s",  # hash    of one process: slot -> "run entry"
     "marks": "marks",  # hash    queue -> send time of the youngest hint that was taken from it
     "keys": "keys",  # hash    idempotency key -> run id

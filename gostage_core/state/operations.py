@@ -53,10 +53,10 @@ class Claim:
     attempt: int
     fails: int
     spec: bytes
-    claimed_at: int
-    """By the server's clock, in milliseconds."""
     store: dict[str, bytes] | None
     """The whole store, where it is small; ``None`` where it is to be read key by key."""
+    shared: bool
+    """Whether siblings may write to the store meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,8 @@ class State:
             attempt=cast("int", reply[2]),
             fails=cast("int", reply[3]),
             spec=cast("bytes", reply[4]),
-            claimed_at=cast("int", reply[5]),
-            store=_small_store(reply[6]),
+            store=_small_store(reply[5]),
+            shared=reply[6] == 1,
         )
 
     def commit(
@@ -211,6 +211,7 @@ class State:
         reply = self._run_shared(
             "tick",
             round(self.settings.lease * 1000),
+            round((self.settings.lease - 1.5 * self.settings.tick) * 1000),
             HOLD_MS,
             limit,
             int(judge),
@@ -227,6 +228,10 @@ class State:
             },
             expired=tuple(_text(run_id) for run_id in cast("list[object]", reply[3])),
         )
+
+    def renew(self, processes: Iterable[str]) -> None:
+        """Renew the leases of *processes*."""
+        self.tick(processes, judge=False, limit=0)
 
     def rouse(self, run_id: str, what: str, timer: str, deadline: str) -> list[object]:
         """Look at one due timer of a run."""
@@ -285,16 +290,26 @@ class State:
         with our_errors(url=self.settings.redis_url):
             self.client.hdel(self.keys.of("claims", process), slot)
 
+    def abandon(self, claim: Claim, process: str, slot: str) -> None:
+        """Have the rescuer look at an attempt that has ended without being ended."""
+        member = f"{claim.run_id} {claim.entry}"
+        with our_errors(claim.run_id, self.settings.redis_url):
+            self.client.zadd(self.keys.of("wake"), {member: 0})
+            self.client.hdel(self.keys.of("claims", process), slot)
+
     def server_ms(self) -> int:
         """Return the server's clock in milliseconds."""
         with our_errors(url=self.settings.redis_url):
             whole, micro = self.client.time()
         return whole * 1000 + micro // 1000
 
-    def forget_process(self, process: str) -> None:
-        """Stop watching a process that has ended in good order."""
+    def end_lease(self, process: str) -> None:
+        """Let the lease of a process that has ended be over.
+
+        It stays on the books until a tick finds them empty: a claim of it may still be under way.
+        """
         with our_errors(url=self.settings.redis_url):
-            self.client.zrem(self.keys.of("alive"), process)
+            self.client.zadd(self.keys.of("alive"), {process: 0})
 
     def _run(self, name: str, run_id: str, *args: object, key: str = "") -> scripts.Reply:
         with our_errors(run_id, self.settings.redis_url):

@@ -39,12 +39,15 @@ def whole(stored: Stored) -> bytes:
     """Return the value as the codec writes it, what was appended included, in plan order.
 
     Raises:
-        CorruptValueError: an appended item is not one of ours.
+        CorruptValueError: it is no list that was appended to, or an item is not one of ours.
     """
     value = stored.value or b""
     if not value.startswith(b"L"):
         return value
-    parts = [value[2:-1], *_in_plan_order(stored.items or ())]
+    base = value[1:] or b"[]"
+    if not (base.startswith(b"[") and base.endswith(b"]")):
+        raise CorruptValueError("what was appended to is no list")
+    parts = [base[1:-1], *_in_plan_order(stored.items or ())]
     return b"[" + b",".join(part for part in parts if part) + b"]"
 
 

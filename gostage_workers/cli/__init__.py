@@ -1,4 +1,4 @@
-"""The ``gostage`` command."""
+"""The ``gostage`` command: its sub-commands, and what each error of theirs means for a shell."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ import sys
 
 import click
 
-from gostage_core.errors import GostageError, UnavailableError
+from gostage_core.errors import GostageError
 from gostage_workers.cli.demo import demo
 from gostage_workers.cli.dev import dev
 from gostage_workers.cli.doctor import doctor
 from gostage_workers.cli.output import problem
 from gostage_workers.cli.runs import runs
+from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
 from gostage_workers.cli.submit import run, submit
 from gostage_workers.cli.worker import worker
 
-FAILED = 1
-USAGE = 2
-NOT_REACHABLE = 3
+
+class Commands(click.Group):
+    """Lists its commands in the order in which somebody meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they were added."""
+        return list(self.commands)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="gostage", prog_name="gostage")
 def cli() -> None:
     """Durable, changeable, multi-stage workflows on Celery and Redis.
 
-    Exit status: 0 done, 1 failed, 2 wrong usage, 3 a server that cannot be reached.
+    Try it with `gostage demo`: nothing needs to be installed or running for it.
+
+    Exit status: 0 completed (or bailed, which is on purpose), 1 failed, 2 wrong usage,
+    3 a server that cannot be reached.
     """
 
 
@@ -35,19 +45,29 @@ for _command in (demo, dev, worker, run, submit, runs, doctor):
 
 def main() -> None:
     """Run the command; an error of gostage is a message and an exit status, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without these letters shows others, and does not end the command.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as ending:
-        sys.exit(ending.exit_code)
+        status = cli.main(standalone_mode=False)
     except click.Abort:
         problem("interrupted")
-        sys.exit(130)
-    except click.ClickException as error:
+        return INTERRUPTED
+    except click.UsageError as error:
         error.show()
-        sys.exit(USAGE)
-    except UnavailableError as error:
-        problem(str(error))
-        sys.exit(NOT_REACHABLE)
+        return error.exit_code
+    except click.ClickException as error:
+        problem(error.format_message())
+        return error.exit_code
     except GostageError as error:
         problem(str(error))
-        sys.exit(USAGE)
+        return status_of(error)
+    except OSError as error:
+        # What is asked for is written here; files that are read have errors of their own.
+        problem(f"cannot write the answer: {error}")
+        return FAILED
+    return status if isinstance(status, int) else 0

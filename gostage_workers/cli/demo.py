@@ -1,117 +1,135 @@
-"""``gostage demo``: a real workflow on an embedded server and two worker processes."""
+"""``gostage demo``: a real workflow on an embedded server and real worker processes."""
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Group
 from rich.live import Live
 from rich.markdown import Markdown
-from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from gostage_core.status import ActionStatus, RunStatus
+from gostage_core.status import RunStatus
+from gostage_workers.cli.casualty import Reaper
+from gostage_workers.cli.documents import run_document
+from gostage_workers.cli.interrupts import all_as_ctrl_c
 from gostage_workers.cli.options import as_json
-from gostage_workers.cli.output import data, err, note, out, result_data, span
+from gostage_workers.cli.output import count, data, err, note, out, show, span
+from gostage_workers.cli.scene import picture
+from gostage_workers.cli.statuses import FAILED, InputError
+from gostage_workers.cli.tree import run_tree
 from gostage_workers.cluster import LocalCluster
-from gostage_workers.examples.survey import survey_workflow
+from gostage_workers.examples.survey import REPORT, survey_workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gostage_core.result import RunResult
     from gostage_core.run import Run
 
+_MODULE: Final = "gostage_workers.examples.survey"
+
 
 @click.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option("--kill", is_flag=True, help="Kill one worker with SIGKILL in the middle of its work.")
 @click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("stdlib-survey.md"),
-    show_default=True,
-    help="The file that the report goes to.",
-)
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N",
+    help="So many workers.",
+)  # fmt: skip
+@click.option("--kill", is_flag=True, help="Kill a worker with SIGKILL in the middle of an action.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    default=Path("stdlib-survey.md"), show_default=True, help="The file that the report goes to.",
+)  # fmt: skip
 @as_json
 def demo(workers: int, kill: bool, output: Path, json_: bool) -> None:
     """Survey the Python standard library of this machine, end to end.
 
-    Starts a server and worker processes of its own; nothing needs to be installed or running. The
-    plan begins with two actions and grows by one for each package that is found.
+    Starts a server and workers of its own; nothing needs to be installed or running. The plan
+    begins with two actions and grows by one for each package that the first one finds. With
+    --kill a worker dies on the way, and the report is right all the same.
+
+    With --json the run, and what became of the worker, is printed as one JSON document.
     """
-    note(f"starting an embedded server and {workers} worker processes")
-    with LocalCluster(workers, modules=["gostage_workers.examples.survey"]) as cluster:
-        note(f"server {cluster.url}, workers {', '.join(worker.name for worker in cluster.workers)}")
+    _check_writable(output)
+    note(f"starting an embedded server and {count(workers, 'worker')}")
+    with all_as_ctrl_c(), LocalCluster(workers, modules=[_MODULE]) as cluster:
+        note(f"server {cluster.url}, workers {', '.join(one.name for one in cluster.workers)}")
         run = cluster.runner.submit(survey_workflow(str(output.absolute())))
-        result = _follow(run, cluster if kill else None)
+        reaper = Reaper(cluster) if kill else None
+        result = _follow(run, cluster, reaper)
         if json_:
-            data(result_data(result))
+            casualty = None if reaper is None else reaper.document()
+            data({**run_document(run.summary, result), "casualty": casualty, "output": output})
         else:
-            _show(result, output)
+            _show(run, result, reaper, output)
     if result.status is not RunStatus.COMPLETED:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(FAILED)
 
 
-def _follow(run: Run, victim: LocalCluster | None) -> RunResult:
-    planned = 0
-    with Live(console=err, refresh_per_second=10, transient=True) as live:
+def _check_writable(output: Path) -> None:
+    where = output if output.exists() else output.absolute().parent
+    if not os.access(where, os.W_OK):
+        raise InputError(
+            f"the report cannot be written to {str(output)!r}; name another file with --output"
+        )
+
+
+def _follow(run: Run, cluster: LocalCluster, reaper: Reaper | None) -> RunResult:
+    growth = _Growth(run)
+    live = Live(console=err, refresh_per_second=12, transient=True) if err.is_terminal else None
+    with live or nullcontext():
         for _ in run.changes():
             result = run.result()
-            actions = len(result.actions)
-            if actions > planned:
-                if planned:
-                    live.console.print(f"the plan grew from {planned} to {actions} actions")
-                planned = actions
-            if victim is not None and _in_the_middle(result):
-                pid = victim.kill_worker(_busy_worker(victim, result))
-                live.console.print(f"[red]killed worker process {pid} with SIGKILL, in the middle of its work[/]")
-                victim = None
-            live.update(_picture(result))
+            growth.look(result, _say)
+            if reaper is not None:
+                reaper.look(result, _say)
+            if live is not None:
+                live.update(picture(result, cluster, None if reaper is None else reaper.missing))
             if result.status.is_terminal:
                 return result
     raise AssertionError("a run's changes end with its end")
 
 
-def _in_the_middle(result: RunResult) -> bool:
-    """Tell whether a third of the plan is done and something runs."""
-    done = sum(action.status is ActionStatus.COMPLETED for action in result.actions)
-    return done * 3 > len(result.actions) and any(
-        action.status is ActionStatus.RUNNING for action in result.actions
-    )
+def _say(message: str, style: str = "default") -> None:
+    err.print(Text(message, style), soft_wrap=True)
 
 
-def _busy_worker(cluster: LocalCluster, result: RunResult) -> int | None:
-    """Return which worker executes something right now."""
-    busy = [action.worker for action in result.actions if action.status is ActionStatus.RUNNING]
-    for number, worker in enumerate(cluster.workers):
-        if any(name.startswith(worker.name + ".") for name in busy):
-            return number
-    return None
+class _Growth:
+    """Tells how the plan grows."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._actions = 0
+
+    def look(self, result: RunResult, say: Callable[[str], None]) -> None:
+        """Say so if there are more actions than before."""
+        now = len(result.actions)
+        if not self._actions:
+            say(f"the plan begins with {count(now, 'action')}")
+        elif now > self._actions:
+            changes = [entry for entry in self._run.journal() if entry.kind == "plan.changed"]
+            who = changes[-1].actor
+            say(f"{who} changed it: it grew from {self._actions} to {now} actions")
+        self._actions = now
 
 
-def _picture(result: RunResult) -> Group:
-    lines: list[Text | ProgressBar] = []
-    for stage in result.stages.values():
-        done = sum(action.status.is_terminal for action in stage.actions)
-        running = [a.name for a in stage.actions if a.status is ActionStatus.RUNNING]
-        lines.append(
-            Text(f"{stage.name:<10} {done:>3}/{len(stage.actions):<3} ").append(", ".join(running), "cyan")
-        )
-        lines.append(ProgressBar(total=max(1, len(stage.actions)), completed=done, width=48))
-    return Group(*lines)
-
-
-def _show(result: RunResult, output: Path) -> None:
+def _show(run: Run, result: RunResult, reaper: Reaper | None, output: Path) -> None:
     if result.status is not RunStatus.COMPLETED:
-        out.print(Text(f"the run is {result.status}: {result.error}", "red"))
+        show(run_tree(run.summary, result, everything=False))
         return
-    out.print(Markdown(result.store.get("report", str)))
-    again = [action for action in result.actions if action.attempt > 1]
+    report = result.store[REPORT]
+    if out.is_terminal:
+        show(Markdown(report))
+    else:
+        click.echo(report, nl=False)
+    added = sum(len(stage.actions) for stage in result.stages.values() if stage.added)
     note(
-        f"{len(result.actions)} actions in {span(result.duration)}; "
-        f"{len(result.actions) - 2} of them were added while it ran"
+        f"{count(len(result.actions), 'action')} in {span(result.duration)}, "
+        f"{added} of them added while it ran"
     )
-    for action in again:
-        note(f"{action.stage}/{action.name} lost its worker and was done again (attempt {action.attempt})")
+    if reaper is not None and reaper.document() is None:
+        note("no worker was killed: none could be caught in the middle of an action")
     note(f"the report is in {output}")

@@ -3,60 +3,159 @@
 from __future__ import annotations
 
 import os
-import secrets
-import signal
-import subprocess
-import sys
-import threading
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
+from rich.text import Text
 
-from gostage_workers.cli.output import err, note
+from gostage_core.settings import Settings
+from gostage_workers.cli.flower import Flower
+from gostage_workers.cli.interrupts import all_as_ctrl_c
+from gostage_workers.cli.logs import LogTail
+from gostage_workers.cli.options import as_json
+from gostage_workers.cli.output import count, data, err, note, problem
+from gostage_workers.cli.statuses import FAILED
+from gostage_workers.cli.target import import_modules, workflows_in
 from gostage_workers.cluster import LocalCluster
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Iterator
+
+_LOOK_EVERY_SECONDS: Final = 0.2
+_COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue")
 
 
 @click.command()
 @click.argument("modules", nargs=-1)
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
-@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the data here.")
-@click.option("--flower-port", type=click.IntRange(0, 65_535), default=5555, show_default=True, help="0 for no Flower.")
-def dev(modules: tuple[str, ...], workers: int, data_dir: Path | None, flower_port: int) -> None:
-    """Bring up a server, workers with MODULES, and Flower; ends with Ctrl-C."""
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    done = threading.Event()
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, metavar="N",
+    help="So many workers.",
+)  # fmt: skip
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Keep the runs and the logs here.  [default: gone at the end]",
+)  # fmt: skip
+@click.option(
+    "--flower-port", type=click.IntRange(0, 65_535), default=5555, show_default=True,
+    metavar="PORT", help="Port of Flower; 0 for any that is free.",
+)  # fmt: skip
+@click.option("--no-flower", is_flag=True, help="Do without Flower.")
+@as_json
+def dev(
+    modules: tuple[str, ...],
+    workers: int,
+    data_dir: Path | None,
+    flower_port: int,
+    no_flower: bool,
+    json_: bool,
+) -> None:
+    """Bring up a server, workers with MODULES, and Flower, until Ctrl-C.
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        done.set()
+    Nothing needs to be installed or running. Without MODULES the workers import those of
+    $GOSTAGE_MODULES. What the workers log is shown; Flower asks for a password, which is printed.
+    With --json the addresses are printed as one JSON document once all is up.
+    """
+    settings = Settings.from_env(os.environ, modules=modules or None)
+    import_modules(settings.modules)
+    flower = None if no_flower else Flower(flower_port)
+    try:
+        with all_as_ctrl_c(), ExitStack() as stack:
+            place = _bring_up(stack, settings, workers, data_dir, flower)
+            if json_:
+                data(place.document())
+            else:
+                _introduce(place, settings.modules)
+            _watch(place)
+    except KeyboardInterrupt:
+        note("stopped: server, workers and Flower have ended")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    note(f"starting an embedded server and {workers} worker processes")
-    with LocalCluster(workers, modules=modules, data_dir=data_dir) as cluster:
-        flower = _start_flower(cluster.url, flower_port) if flower_port else None
-        err.print(f"export GOSTAGE_REDIS_URL={cluster.url}", soft_wrap=True)
-        note("submit with: gostage run package.module:workflow   end with Ctrl-C")
-        try:
-            done.wait()
-        finally:
-            if flower is not None:
-                flower.terminate()
-                flower.wait(timeout=10)
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is up."""
+
+    cluster: LocalCluster
+    flower: Flower | None
+
+    def document(self) -> dict[str, object]:
+        """Return the addresses, and who is there."""
+        flower = self.flower
+        return {
+            "redis_url": self.cluster.url,
+            "workers": [{"name": one.name, "pid": one.pid} for one in self.cluster.workers],
+            "flower": None if flower is None else flower.document(),
+        }
+
+    def trouble(self) -> str | None:
+        """Say what has ended that should not have."""
+        server = self.cluster.server
+        if server is not None and server.pid is None:
+            return f"the server has ended:\n{server.log_tail()}"
+        errors = [worker.process.error for worker in self.cluster.workers]
+        errors += [] if self.flower is None else [self.flower.error]
+        return next(filter(None, errors), None)
 
 
-def _start_flower(url: str, port: int) -> subprocess.Popen[bytes]:
-    """Start Flower behind a password of its own: without one, any page in a browser may drive it."""
-    password = secrets.token_urlsafe(9)
-    environment = {**os.environ, "GOSTAGE_REDIS_URL": url, "FLOWER_BASIC_AUTH": f"dev:{password}"}
-    argv = [
-        sys.executable, "-m", "celery", "-A", "gostage_workers.app", "flower",
-        "--address=127.0.0.1", f"--port={port}", "--logging=warning",
-    ]  # fmt: skip
-    process = subprocess.Popen(argv, env=environment, start_new_session=True)  # noqa: S603 - our own argv
-    err.print(f"Flower: http://dev:{password}@127.0.0.1:{port}/", soft_wrap=True)
-    return process
+def _bring_up(
+    stack: ExitStack, settings: Settings, workers: int, data_dir: Path | None, flower: Flower | None
+) -> _Place:
+    note(f"starting an embedded server and {count(workers, 'worker')}")
+    cluster = stack.enter_context(
+        LocalCluster(
+            workers, modules=settings.modules, data_dir=data_dir, namespace=settings.namespace
+        )
+    )
+    if flower is not None:
+        note("starting Flower")
+        logs = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.callback(flower.stop)
+        flower.start(cluster.url, settings.namespace, logs)
+    return _Place(cluster, flower)
+
+
+def _introduce(place: _Place, modules: tuple[str, ...]) -> None:
+    names = ", ".join(worker.name for worker in place.cluster.workers)
+    lines = {"Redis": place.cluster.url, "Workers": names}
+    if modules:
+        lines["Modules"] = ", ".join(modules)
+    if place.flower is not None:
+        lines["Flower"] = place.flower.url
+    for name, value in lines.items():
+        err.print(Text(f"{name:<8} ", "bold").append(value, "default"), soft_wrap=True)
+    note("In another terminal:")
+    for command in (
+        f"export GOSTAGE_REDIS_URL={place.cluster.url}", f"gostage run {_example(modules)}",
+    ):  # fmt: skip
+        err.print(Text(f"  {command}"), soft_wrap=True)
+    note("Ctrl-C ends all of it.")
+
+
+def _example(modules: tuple[str, ...]) -> str:
+    """Return something that can be run: the first workflow that there is."""
+    targets = (f"{module}:{name}" for module in modules for name in workflows_in(module))
+    return next(targets, "package.module:workflow")
+
+
+def _watch(place: _Place) -> None:
+    """Show what the workers log, until something has ended that should not have."""
+    tails = [
+        LogTail(one.name.partition("@")[0], one.process.log_path) for one in place.cluster.workers
+    ]
+    while (trouble := place.trouble()) is None:
+        for text in _new_lines(tails):
+            err.print(text, soft_wrap=True)
+        time.sleep(_LOOK_EVERY_SECONDS)
+    problem(trouble)
+    raise click.exceptions.Exit(FAILED)
+
+
+def _new_lines(tails: list[LogTail]) -> Iterator[Text]:
+    for number, tail in enumerate(tails):
+        colour = _COLOURS[number % len(_COLOURS)]
+        for line in tail.new_lines():
+            yield Text(f"{tail.name} │ ", colour).append(line, "default")

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
+from rich.table import Table
 from rich.text import Text
 
-from gostage_core.duration import seconds
 from gostage_core.status import RunStatus
-from gostage_workers.cli.options import as_json, connection, runner_of
-from gostage_workers.cli.output import data, note, out, result_data, run_tree, runs_table
+from gostage_workers.cli.documents import entry_document, run_document, summary_document
+from gostage_workers.cli.history import Places, history_line
+from gostage_workers.cli.options import Connection, as_json, duration, takes
+from gostage_workers.cli.output import data, note, out, show, span, status_text
+from gostage_workers.cli.statuses import FAILED, INTERRUPTED
+from gostage_workers.cli.target import import_modules
+from gostage_workers.cli.tree import run_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from gostage_core.journal import JournalEntry
-    from gostage_core.result import ActionResult
+    from gostage_core.result import RunSummary
+    from gostage_core.run import Run
+
+
+_STATUSES: Final = [status.value for status in RunStatus]
 
 
 @click.group()
@@ -24,127 +35,162 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--status", type=click.Choice([status.value for status in RunStatus]))
-@click.option("--workflow", help="Id of the workflow.")
-@click.option("--tag")
-@click.option("--since", help="Submitted at most so long ago, as 30m, 2h, 7d.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@click.option("--cursor", help="The last run of the page before.")
-@connection
+@click.option(
+    "--status", type=click.Choice(_STATUSES), metavar="STATUS",
+    help=f"Only runs that stand so: {', '.join(_STATUSES)}.",
+)  # fmt: skip
+@click.option("--workflow", metavar="ID", help="Only runs of the workflow of this id.")
+@click.option("--tag", metavar="TAG", help="Only runs with this tag.")
+@click.option(
+    "--since", type=duration, help="Only runs submitted so long ago at most: 30m, 2h, 7d."
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N",
+    help="So many at most.",
+)  # fmt: skip
+@click.option(
+    "--cursor", metavar="ID", help="The last run of the page before; the next page comes."
+)
+@takes(Connection)
 @as_json
 def list_runs(
     status: str | None,
     workflow: str | None,
     tag: str | None,
-    since: str | None,
+    since: float | None,
     limit: int,
     cursor: str | None,
-    url: str | None,
-    broker: str | None,
-    namespace: str | None,
+    connection: Connection,
     json_: bool,
 ) -> None:
     """List runs, the youngest first."""
-    found = runner_of(url, broker, namespace).list(
+    found = connection.runner().list(
         status=status,
         workflow=workflow,
         tag=tag,
-        since=_ago(since),
+        since=None if since is None else datetime.now(UTC) - timedelta(seconds=since),
         limit=limit,
         cursor=cursor,
     )
     if json_:
-        data(found)
-    elif found:
-        out.print(runs_table(found))
+        data([summary_document(summary) for summary in found])
+        return
+    if found:
+        show(_table(found))
     else:
         note("no runs")
+    if len(found) == limit:
+        note(f"for the next page: --cursor {found[-1].run_id}")
 
 
-@runs.command()
+@runs.command("show")
 @click.argument("run")
-@connection
+@click.option("--all", "everything", is_flag=True, help="Every action and value, however many.")
+@click.option("--traceback", is_flag=True, help="The traceback of the error, too.")
+@click.option(
+    "--module", "-m", "modules", multiple=True, metavar="MODULE",
+    help="Import this module first, for the types of the store's values.",
+)  # fmt: skip
+@takes(Connection)
 @as_json
-def show(
-    run: str, url: str | None, broker: str | None, namespace: str | None, json_: bool
+def show_run(
+    run: str,
+    everything: bool,
+    traceback: bool,
+    modules: tuple[str, ...],
+    connection: Connection,
+    json_: bool,
 ) -> None:
-    """Show RUN as a tree of stages and actions, with states and times."""
-    handle = runner_of(url, broker, namespace).get(run)
-    result = handle.result()
+    """Show a run as a tree of stages and actions.
+
+    RUN is the id of the run. Each stage and action is shown with its state and its time. A stage of
+    more than 40 actions shows how many are in which state, and the ones worth a look.
+    """
+    import_modules(modules)
+    handle = connection.runner().get(run)
+    summary, result = handle.summary, handle.result()
     if json_:
-        data(result_data(result))
-        return
-    summary = handle.summary
-    out.print(run_tree(f"{summary.name} {run}", result))
+        data(run_document(summary, result))
+    else:
+        show(run_tree(summary, result, everything=everything, traceback=traceback))
 
 
 @runs.command()
 @click.argument("run")
-@click.option("--after", type=click.IntRange(0), default=0, help="Go on behind this entry.")
-@connection
+@click.option(
+    "--after", type=click.IntRange(0), default=0, metavar="N", help="Go on behind entry N."
+)
+@takes(Connection)
 @as_json
-def watch(
-    run: str,
-    after: int,
-    url: str | None,
-    broker: str | None,
-    namespace: str | None,
-    json_: bool,
-) -> None:
-    """Print the history of RUN as it grows, until it has ended."""
-    handle = runner_of(url, broker, namespace).get(run)
-    names: dict[str, ActionResult] = {}
-    for entry in handle.watch(after):
-        if json_:
-            data(entry)
-            continue
-        if entry.entry and entry.entry not in names:
-            names = {action.entry: action for action in handle.plan.actions}
-        out.print(_line(entry, names))
-    if handle.status is RunStatus.FAILED:
-        raise click.exceptions.Exit(1)
+def watch(run: str, after: int, connection: Connection, json_: bool) -> None:
+    """Print the history of a run as it grows.
+
+    RUN is the id of the run. Ends when the run has ended; Ctrl-C ends the command, not the run.
+    With --json one JSON object a line. Exit status: 0 when the run has completed or bailed, 1
+    when it has failed or was cancelled.
+    """
+    handle = connection.runner().get(run)
+    places = Places(handle)
+    try:
+        for entries in _history(handle, after):
+            for entry, place in zip(entries, places.of(entries), strict=True):
+                if json_:
+                    data(entry_document(entry, place))
+                else:
+                    out.print(history_line(entry, place), soft_wrap=True)
+                after = entry.sequence
+    except KeyboardInterrupt:
+        note("to watch what comes next:")
+        note(f"  {connection.again('runs', 'watch', run, '--after', str(after))}")
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    if handle.status not in (RunStatus.COMPLETED, RunStatus.BAILED):
+        raise click.exceptions.Exit(FAILED)
 
 
 @runs.command()
 @click.argument("run")
-@click.option("--reason", default="", help="Kept in the run's history.")
-@connection
+@click.option("--reason", default="", metavar="TEXT", help="Kept in the run's history.")
+@takes(Connection)
 @as_json
-def cancel(
-    run: str,
-    reason: str,
-    url: str | None,
-    broker: str | None,
-    namespace: str | None,
-    json_: bool,
-) -> None:
-    """Ask RUN to end: nothing more of it begins, what runs is told."""
-    handle = runner_of(url, broker, namespace).get(run)
+def cancel(run: str, reason: str, connection: Connection, json_: bool) -> None:
+    """Ask a run to end.
+
+    RUN is the id of the run. Nothing more of it begins; an action that runs is told so, and may
+    finish.
+    """
+    handle = connection.runner().get(run)
     handle.cancel(reason)
     status = handle.status
     if json_:
-        data({"run_id": run, "status": status.value})
+        data({"run_id": run, "status": status})
     else:
         click.echo(f"{run} {'is cancelled' if status.is_terminal else 'is asked to end'}")
 
 
-def _ago(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.now(UTC) - timedelta(seconds=seconds(text))
-    except ValueError as error:
-        raise click.UsageError(f"--since: {error}") from None
+def _history(run: Run, after: int) -> Iterator[list[JournalEntry]]:
+    """Yield what is new in the history whenever there is something, until the run has ended."""
+    for _ in run.changes():
+        ended = run.status.is_terminal
+        if entries := run.journal(after):
+            after = entries[-1].sequence
+            yield entries
+        if ended:
+            return
 
 
-def _line(entry: JournalEntry, names: dict[str, ActionResult]) -> Text:
-    action = names.get(entry.entry)
-    line = Text(entry.at.astimezone().strftime("%H:%M:%S.%f")[:-3], "dim")
-    line.append(f" {entry.sequence:>5}  ", "dim").append(entry.kind)
-    if action is not None:
-        line.append(f"  {action.stage}/{action.name}", "bold")
-    for name, value in entry.change.items():
-        line.append(f"  {name}={value}", "dim")
-    if entry.reason:
-        line.append(f"  {entry.reason}", "yellow")
-    return line
+def _table(summaries: Iterable[RunSummary]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    table.add_column("RUN", no_wrap=True, overflow="fold")
+    table.add_column("WORKFLOW", no_wrap=True, overflow="ellipsis", min_width=8)
+    table.add_column("STATUS", no_wrap=True)
+    table.add_column("SUBMITTED", no_wrap=True)
+    table.add_column("TIME", no_wrap=True, justify="right")
+    for run in summaries:
+        table.add_row(
+            Text(run.run_id),
+            Text(run.name),
+            status_text(run.status),
+            run.submitted_at.astimezone().strftime("%m-%d %H:%M:%S"),
+            span(run.duration),
+        )
+    return table

@@ -3,58 +3,119 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
+import traceback
 from pathlib import Path
-
-import click
+from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.workflow import Workflow
+from gostage_core.errors import DefinitionError, UnknownActionError
+from gostage_workers.cli.statuses import InputError
 
-_FILES = (".yaml", ".yml", ".json")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_FILES: Final = (".yaml", ".yml", ".json")
+_HOW_TO_IMPORT: Final = "name the module that defines it with --module, or in GOSTAGE_MODULES"
 
 
-def workflow_of(target: str, modules: tuple[str, ...] = ()) -> Workflow:
+def workflow_of(target: str) -> Workflow:
     """Return the workflow called *target*.
 
     Raises:
-        click.UsageError: nothing of that name.
-        InvalidWorkflowError: the file does not hold a workflow.
+        InputError: nothing of that name, or no workflow; the message names the place.
     """
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    for module in modules:
-        _module(module)
     if target.endswith(_FILES):
         return _from_file(Path(target))
     module, colon, name = target.partition(":")
-    if not colon:
-        raise click.UsageError(f"{target!r} is neither package.module:workflow nor a YAML or JSON file")
+    if not colon or not module or not name:
+        raise InputError(_no_target(target))
     return _from_module(module, name)
 
 
+def import_modules(modules: Iterable[str]) -> None:
+    """Import *modules*, which may lie in the current directory, for the actions in them.
+
+    Raises:
+        InputError: one cannot be imported; the message names the place in it.
+    """
+    for module in modules:
+        _module(module)
+
+
+def workflows_in(module: str) -> list[str]:
+    """Return what names the workflows have in *module*, which has been imported."""
+    return [name for name, one in vars(sys.modules[module]).items() if isinstance(one, Workflow)]
+
+
 def _from_file(path: Path) -> Workflow:
-    if not path.is_file():
-        raise click.UsageError(f"no file {str(path)!r}")
-    if path.suffix == ".json":
-        return Workflow.from_json(path.read_text(encoding="utf-8"))
-    return Workflow.from_yaml(path)
+    try:
+        if path.suffix == ".json":
+            return Workflow.from_json(path.read_bytes())
+        return Workflow.from_yaml(path)
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    except DefinitionError as error:
+        hint = f"\n{_HOW_TO_IMPORT}" if isinstance(error, UnknownActionError) else ""
+        raise InputError(_placed(str(error), path) + hint) from None
+
+
+def _placed(message: str, path: Path) -> str:
+    """Put the file before each problem, unless the problem names it."""
+    lines = message.splitlines()
+    return "\n".join(line if line.startswith(str(path)) else f"{path}: {line}" for line in lines)
 
 
 def _from_module(module: str, name: str) -> Workflow:
     found: object = _module(module)
     for part in name.split("."):
         if not hasattr(found, part):
-            raise click.UsageError(f"module {module!r} has no {name!r}")
+            raise InputError(f"module {module!r} has no {name!r}{_choice(module)}")
         found = getattr(found, part)
-    if callable(found) and not isinstance(found, Workflow):
-        found = found()
+    if inspect.isroutine(found):
+        found = _guarded(found, f"{module}:{name} cannot be called for a workflow")
     if not isinstance(found, Workflow):
-        raise click.UsageError(f"{module}:{name} is a {type(found).__name__}, not a Workflow")
+        kind = "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
+        raise InputError(f"{module}:{name} is {kind}, not a Workflow{_choice(module)}")
     return found
 
 
 def _module(name: str) -> object:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return _guarded(lambda: importlib.import_module(name), f"module {name!r} cannot be imported")
+
+
+def _guarded(call: Callable[[], object], what: str) -> object:
+    """Call the user's code; whatever it raises is a message that names the place in it."""
     try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise click.UsageError(f"module {name!r} cannot be imported: {error}") from error
+        return call()
+    except Exception as error:
+        raise InputError(f"{what}: {type(error).__name__}: {error}{_place(error)}") from error
+    except SystemExit as error:
+        raise InputError(f"{what}: it ends the process (exit status {error.code})") from error
+
+
+def _place(error: Exception) -> str:
+    """Return the last line of the user's own code on the way to *error*."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
+        and frame.filename not in (__file__, importlib.__file__)
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
+def _no_target(target: str) -> str:
+    path = Path(target)
+    if path.suffix == ".py":
+        return f"{target!r} is a Python file; name what is in it, as {path.stem}:workflow"
+    return f"{target!r} is neither package.module:workflow nor a file in .yaml, .yml or .json"
+
+
+def _choice(module: str) -> str:
+    names = workflows_in(module)
+    return f"; its workflows are {', '.join(names)}" if names else ""

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from celery import signals
 
+from gostage_core.authoring.registry import registry
+from gostage_core.errors import UnavailableError
+from gostage_core.preflight import check_server
+from gostage_core.state.operations import State
 from gostage_workers.app import create_app
-from gostage_workers.cli.options import connection
+from gostage_workers.cli.options import Connection, takes
+from gostage_workers.cli.output import note
+from gostage_workers.cli.reach import reach
+from gostage_workers.cli.target import import_modules
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from gostage_core.settings import Settings
 
 
 @click.command()
 @click.argument("modules", nargs=-1)
-@click.option("--pool", type=click.Choice(["prefork", "threads", "solo"]), default="prefork", show_default=True)
-@click.option("--concurrency", "-c", type=click.IntRange(1), help="Actions side by side; the number of cores.")
-@click.option("--queues", "-Q", help="Queues to take from, separated by commas; the namespace's own.")
-@click.option("--hostname", "-n", help="Name of the node, as fast@%h.")
-@click.option("--loglevel", "-l", default="INFO", show_default=True)
-@connection
+@click.option(
+    "--pool", "-P", type=click.Choice(["prefork", "threads", "solo"]), default="prefork",
+    show_default=True, help="What actions run in: processes, threads, or the worker itself.",
+)  # fmt: skip
+@click.option(
+    "--concurrency", "-c", type=click.IntRange(1), metavar="N",
+    help="So many actions side by side.  [default: the number of cores]",
+)  # fmt: skip
+@click.option(
+    "--queues", "-Q", metavar="NAMES",
+    help="Queues to take from, separated by commas.  [default: the namespace's own]",
+)  # fmt: skip
+@click.option("--hostname", "-n", metavar="NAME", help="Name of the worker, as fast@%h.")
+@click.option(
+    "--loglevel", "-l", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+    show_default=True, help="What is logged, to standard error.",
+)  # fmt: skip
+@takes(Connection)
 def worker(
     modules: tuple[str, ...],
     pool: str,
@@ -26,22 +50,51 @@ def worker(
     queues: str | None,
     hostname: str | None,
     loglevel: str,
-    url: str | None,
-    broker: str | None,
-    namespace: str | None,
+    connection: Connection,
 ) -> None:
     """Execute the actions that MODULES register.
 
-    A real Celery worker: `celery -A gostage_workers.app worker` with GOSTAGE_MODULES does the same.
+    Without MODULES those of $GOSTAGE_MODULES are imported; the current directory is looked into.
+
+    A real Celery worker: `celery -A gostage_workers.app worker` with GOSTAGE_MODULES does the
+    same, with all of Celery's options. Ctrl-C or SIGTERM lets it finish what it is at and end; a
+    second Ctrl-C ends it at once, and other workers take over what it was at.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    app = create_app(url, broker=broker, namespace=namespace, modules=modules)
-    argv = ["worker", f"--pool={pool}", f"--loglevel={loglevel}", "--without-gossip", "--without-mingle"]
-    if concurrency is not None:
-        argv.append(f"--concurrency={concurrency}")
-    if queues:
-        argv.append(f"--queues={queues}")
-    if hostname:
-        argv.append(f"--hostname={hostname}")
+    settings = connection.settings(modules)
+    import_modules(settings.modules)
+    app = create_app(settings=settings)
+    if not registry.ids():
+        note("this worker knows no actions: name the modules that define them")
+    _check_server(settings)
+    options = {"--concurrency": concurrency, "--queues": queues, "--hostname": hostname}
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    argv = ["worker", f"--pool={pool}", f"--loglevel={loglevel}", *_FEWER_MESSAGES, *given]
+    raise click.exceptions.Exit(_work(app, argv))
+
+
+_FEWER_MESSAGES: Final = ("--without-gossip", "--without-mingle")
+"""Nothing of ours needs what Celery's workers tell each other."""
+
+
+def _check_server(settings: Settings) -> None:
+    """Refuse a server that is not fit before Celery begins; one that is away is waited for."""
+    try:
+        reach(settings.redis_url)
+        check_server(State(settings))
+    except UnavailableError as error:
+        note(f"{error}; the worker waits for it")
+
+
+def _work(app: Celery, argv: list[str]) -> int:
+    """Run a worker until it ends, and return its exit status.
+
+    Celery 5.7 expects click to raise the status, and click 8 returns it: it would be lost.
+    """
+    begun: list[Any] = []
+
+    def remember(instance: Any, **_: Any) -> None:
+        begun.append(instance)
+
+    signals.celeryd_init.connect(remember)
     app.worker_main(argv)
+    return next((int(one.exitcode) for one in begun if one.exitcode), 0)

@@ -1,8 +1,8 @@
 """Random kills under load: ``python -m tests.chaos.storm --kills 300`` prints what became of it.
 
-Runs of ten actions are submitted all the time; at random moments a worker, or a child of its pool, is
-killed with SIGKILL, or Redis is killed and restarted. Then every run must have ended, every action
-have been committed once, and the time from each kill until the runs that it hit went on is told.
+Runs of ten actions are submitted all the time; at random moments a worker, or a child of its pool,
+is killed with SIGKILL, or Redis is killed and restarted. Then every run must have ended, every
+action have been committed once, and the time from each kill until what it hit went on is told.
 """
 
 from __future__ import annotations
@@ -64,11 +64,16 @@ class Report:
         """The figures, one a line."""
         p = sorted(self.recoveries) or [0.0]
         return [
-            f"runs {self.runs} of {_ACTIONS} actions, kills {self.kills}, hitting {self.hit} actions",
-            f"lost {self.lost}, committed twice {self.twice}, wrong {self.wrong}, "
-            f"attempts beyond the first {self.again}",
-            f"from kill to going on: p50 {statistics.median(p):.2f} s, "
-            f"p99 {p[min(len(p) - 1, int(len(p) * 0.99))]:.2f} s, most {p[-1]:.2f} s (n={len(p)})",
+            f"runs of {_ACTIONS} actions {self.runs}, kills {self.kills}, hitting {self.hit}",
+            (
+                f"lost {self.lost}, committed twice {self.twice}, wrong {self.wrong}, "
+                f"attempts beyond the first {self.again}"
+            ),
+            (
+                f"from kill to going on: p50 {statistics.median(p):.2f} s, "
+                f"p99 {p[min(len(p) - 1, int(len(p) * 0.99))]:.2f} s, "
+                f"most {p[-1]:.2f} s (n={len(p)})"
+            ),
             *self.troubles,
         ]
 
@@ -96,7 +101,7 @@ def storm(cluster: LocalCluster, kills: int, seed: int, *, redis: bool = False) 
 
 
 def workflow() -> Workflow:
-    """Seven actions, one of which adds another, and three side by side: ten in all with the added."""
+    """Six actions, one of which adds another, and three side by side: ten in all."""
     made = Workflow("storm")
     first = [storming.work.s(adds=number == 2) for number in range(6)]
     made.add_stage(Stage("one", first))
@@ -107,8 +112,7 @@ def workflow() -> Workflow:
 def keep_busy(cluster: LocalCluster, runs: list[Run]) -> None:
     """Have so many runs live as the workers can just take."""
     live = sum(not run.status.is_terminal for run in runs[-2 * _LIVE :])
-    for _ in range(_LIVE - live):
-        runs.append(cluster.runner.submit(workflow()))
+    runs.extend(cluster.runner.submit(workflow()) for _ in range(_LIVE - live))
 
 
 def strike(cluster: LocalCluster, dice: random.Random, *, redis: bool) -> Kill | None:

@@ -98,6 +98,14 @@ def test_a_message_with_a_priority_goes_through_celery_to_its_own_list(
     assert state.client.llen(f"{state.settings.namespace}\x06\x166") == 1
 
 
+def test_an_app_that_publishes_elsewhere_is_not_bypassed(settings: Settings, state: State) -> None:
+    app = create_app(settings=settings)
+    app.conf.broker_url = "redis://localhost:1/0"
+    line = direct_line(app, settings, state.push)
+    assert line is not None
+    assert not line.takes({"options": {"queue": "q"}})
+
+
 def test_another_broker_than_the_states_server_has_no_direct_line(
     settings: Settings, state: State
 ) -> None:

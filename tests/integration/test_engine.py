@@ -9,6 +9,7 @@ import pytest
 from gostage_core import Action, ActionContext, NoRetry, Retry, RunStatus, Stage, Workflow, action
 from gostage_core.attempt import Moment
 from gostage_core.authoring.registry import registry
+from gostage_core.state.operations import Claim
 from gostage_core.status import ActionStatus
 from tests.support.bench import Bench, Message
 
@@ -386,7 +387,61 @@ def test_nothing_is_left_of_a_run_whose_retention_has_ended(bench: Bench) -> Non
     run = bench.submit(workflow, key="k", tags=["t"], store={"x": 1}, deadline=60)
     bench.drain(run)
     bench.state.client.zadd(bench.state.keys.of("expiry"), {run.run_id: 0})
-    bench.rescuer.tick([])
+    bench.rescuer.tick()
     after = set(bench.state.client.keys(bench.state.keys.prefix + "*"))  # type: ignore[arg-type]
     left = {key.decode().removeprefix(bench.state.keys.prefix) for key in after - before}
-    assert left <= {"marks", "alive"}
+    assert left <= {"marks", "alive", "beat"}
+
+
+def test_a_message_that_waited_long_still_tells_of_the_order_of_its_queue(bench: Bench) -> None:
+    waited = bench.submit(one_stage(note("a")))
+    bench.state.rouse(waited.run_id, bench.post.messages[0].entry, "", "{}")
+    bench.step()
+    assert bench.state.marks().keys() == {"queue"}
+
+
+def test_a_timer_of_an_earlier_attempt_does_not_end_a_later_one(bench: Bench) -> None:
+    run = bench.submit(one_stage(note("a").options(timeout=60)))
+    entry = bench.post.messages.popleft().entry
+    bench.state.claim(run.run_id, entry, nonce="n", process="p", slot="t", mark="")
+    assert bench.state.rouse(run.run_id, entry, "t", "{}") == ["later"]
+
+
+def test_when_the_server_stood_still_nobody_is_called_dead(bench: Bench) -> None:
+    bench.submit(one_stage(note("a")))
+    claim_for(bench, "healthy")
+    bench.state.client.zadd(bench.state.keys.of("alive"), {"healthy": 1})
+    bench.state.client.set(bench.state.keys.of("beat"), 1)
+    assert bench.state.tick((), judge=True).dead == {}
+
+
+def test_an_attempt_that_its_process_gave_up_silently_is_taken_by_another(bench: Bench) -> None:
+    run = bench.submit(one_stage(note("a")))
+    claim = claim_for(bench, "p")
+    bench.state.abandon(claim, "p", "t")
+    assert bench.drain(run).status is RunStatus.COMPLETED
+
+
+def test_a_claim_in_flight_of_a_dead_process_is_found_by_a_later_tick(bench: Bench) -> None:
+    run = bench.submit(one_stage(note("a")))
+    bench.rescuer.lost("p")
+    claim_for(bench, "p")
+    assert list(bench.state.tick((), judge=True).dead) == ["p"]
+    assert not run.status.is_terminal
+
+
+def claim_for(bench: Bench, process: str) -> Claim:
+    message = bench.post.messages.popleft()
+    claim = bench.state.claim(
+        message.run_id, message.entry, nonce="n", process=process, slot="t", mark=""
+    )
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def test_a_limited_parallel_stage_takes_many_added_members_in_order(bench: Bench) -> None:
+    workflow = Workflow("w")
+    many = note("a", tuple(f"n{i:03}" for i in range(300)))
+    workflow.add_stage(Stage("s", [many, note("z")], parallel=True, max_parallel=2))
+    result = bench.drain(bench.submit(workflow))
+    assert result.store["order"] == ["a", *(f"n{i:03}" for i in range(300)), "z"]

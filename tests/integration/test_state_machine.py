@@ -10,15 +10,20 @@ import pytest
 
 from gostage_core import ActionContext, Retry, Stage, Workflow, action
 from gostage_core.state.operations import Claim, State
-from tests.support.bench import Bench
 
 if TYPE_CHECKING:
     from gostage_core import Run
+    from tests.support.bench import Bench
 
 ARCHITECTURE = Path(__file__).parent.parent.parent / "ARCHITECTURE.md"
 NAMES = {
-    "r": "ready", "x": "running", "z": "sleeping", "c": "completed", "f": "failed", "k": "cancelled",
-}  # fmt: skip
+    "r": "ready",
+    "x": "running",
+    "z": "sleeping",
+    "c": "completed",
+    "f": "failed",
+    "k": "cancelled",
+}
 OWN = ("claim", "commit", "fail", "release", "lose", "rouse")
 
 
@@ -122,6 +127,12 @@ def go_through_everything(bench: Bench) -> None:
     held = claim(bench, run)
     bench.state.halt(run.run_id, "cancelled", "{}")
     bench.state.lose(run.run_id, held.entry, "p", "t", counted=True)
+
+    run = submit(bench, fine.s())
+    held = claim(bench, run)
+    bench.state.abandon(held, "p", "t")
+    bench.state.rouse(run.run_id, held.entry, "", "{}")
+    bench.post.messages.clear()
 
     run = submit(bench, fine.s())
     entry = bench.post.messages[0].entry

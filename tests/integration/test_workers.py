@@ -120,7 +120,9 @@ def test_a_worker_refuses_a_server_that_throws_runs_away_and_names_the_setting()
 
 
 def test_a_worker_takes_an_action_from_the_queue_that_it_is_told(server: RedisServer) -> None:
-    with LocalCluster(1, url=server.url, modules=["tests.support.pooled"], namespace="q1") as cluster:
+    with LocalCluster(
+        1, url=server.url, modules=["tests.support.pooled"], namespace="q1"
+    ) as cluster:
         run = cluster.runner.submit(stage_of(pooled.which.s().options(queue="elsewhere")))
         assert run.status is RunStatus.PENDING
         argv = [

@@ -16,10 +16,10 @@ from gostage_core.runner import Runner
 from gostage_core.state.operations import Next, Ready, State
 
 if TYPE_CHECKING:
-    from gostage_core.run import Run
-    from gostage_core.result import RunResult
-    from gostage_core.plan import Carrier
     from gostage_core.authoring.workflow import Workflow
+    from gostage_core.plan import Carrier
+    from gostage_core.result import RunResult
+    from gostage_core.run import Run
     from gostage_core.settings import Settings
 
 
@@ -126,7 +126,8 @@ class Bench:
         for member in client.zrange(wake, 0, -1):  # type: ignore[union-attr]
             self._make_due(member.decode())
             client.zadd(wake, {member: 0}, xx=True)
-        self.rescuer.tick([worker for worker in self._workers if worker not in self.died])
+        self.state.renew([worker for worker in self._workers if worker not in self.died])
+        self.rescuer.tick()
 
     def _make_due(self, member: str) -> None:
         """Set the due time in the record of a sleeping entry to the past."""

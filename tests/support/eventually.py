@@ -14,7 +14,7 @@ POLL_SECONDS = 0.02
 
 
 def eventually(condition: Callable[[], T], timeout: float = 30) -> T:
-    """Calls ``condition`` until it returns something true, and returns that.
+    """Call ``condition`` until it returns something true, and return that.
 
     Args:
         condition: Called every 20 ms. What it raises is not caught.

@@ -1,8 +1,8 @@
 """A plain Celery app for tests of the broker alone: a stand-in ``gostage.action``, two tasks more.
 
 Its settings come from the environment: ``PLAIN_BROKER`` (a url), ``PLAIN_TRANSPORT`` (empty for
-kombu's own), ``PLAIN_OPTIONS`` and ``PLAIN_SETTINGS`` (JSON). Each task pushes its marker to the list
-``done``; one that is given a gate waits before that until the gate, a file, exists.
+kombu's own), ``PLAIN_OPTIONS`` and ``PLAIN_SETTINGS`` (JSON). Each task pushes its marker to the
+list ``done``; one that is given a gate waits before that until the gate, a file, exists.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from celery import Celery
 
 BROKER = os.environ.get("PLAIN_BROKER", "redis://127.0.0.1:1/0")
 
-app = Celery("plain", broker=BROKER)
+app = Celery("plain", broker=BROKER, set_as_current=False)
 app.conf.update(
     broker_transport=os.environ.get("PLAIN_TRANSPORT") or None,
     broker_transport_options=json.loads(os.environ.get("PLAIN_OPTIONS", "{}")),
@@ -29,31 +29,28 @@ app.conf.update(
 app.conf.update(json.loads(os.environ.get("PLAIN_SETTINGS", "{}")))
 
 
-@app.task(name="gostage.action")
-def action(marker: str, gate: str = "") -> None:
-    """Stands in for the engine's own task."""
+@app.task(name="gostage.action", shared=False)
+def action(marker: str = "", gate: str = "") -> None:
+    """Stand in for the engine's own task."""
     finish(marker, gate)
 
 
-@app.task(name="plain.early")
-def early(marker: str, gate: str = "") -> None:
-    """A task that is none of ours."""
+@app.task(name="plain.early", shared=False)
+def early(marker: str = "", gate: str = "") -> None:
+    """Be a task that is none of ours."""
     finish(marker, gate)
 
 
-@app.task(name="plain.late", acks_late=True)
-def late(marker: str, gate: str = "") -> None:
-    """A task that is none of ours, with late acks."""
+@app.task(name="plain.late", shared=False, acks_late=True)
+def late(marker: str = "", gate: str = "") -> None:
+    """Be a task that is none of ours, with late acks."""
     finish(marker, gate)
-
-
-@app.task(name="plain.nothing")
-def nothing() -> None:
-    """Does nothing."""
 
 
 def finish(marker: str, gate: str) -> None:
-    """Waits for the gate, then notes the marker, also across a restart of the server."""
+    """Wait for the gate, then note the marker, if there is one."""
+    if not marker:
+        return
     with redis.Redis.from_url(BROKER) as client:
         if gate:
             client.rpush("begun", marker)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
     from typing import Self
 
@@ -22,7 +22,7 @@ TRANSPORT = "gostage_core.broker.transport:Transport"
 
 
 class PlainWorker:
-    """One worker; ``with PlainWorker(...)`` waits until it is ready, and ends it at the end."""
+    """One worker; ``with PlainWorker(...)`` waits until it is ready, and kills it at the end."""
 
     def __init__(
         self,
@@ -58,18 +58,14 @@ class PlainWorker:
         try:
             eventually(self._is_ready)
         except AssertionError:
-            self.signal(signal.SIGKILL)
+            self.process.kill()
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self.alive:
-            self.signal(signal.SIGTERM)
-            try:
-                self.wait(20)
-            except subprocess.TimeoutExpired:
-                self.signal(signal.SIGKILL)
-                self.wait(20)
+        # Its pool's processes end with it.
+        self.process.kill()
+        self.process.wait(timeout=20)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -84,7 +80,7 @@ class PlainWorker:
 
     @property
     def alive(self) -> bool:
-        """Whether the main process lives."""
+        """Tell whether the main process lives."""
         return self.process.poll() is None
 
     @property
@@ -97,9 +93,9 @@ class PlainWorker:
         return " ready." in self.output
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the main process."""
+        """Send a signal to the main process."""
         self.process.send_signal(number)
 
     def wait(self, timeout: float) -> int:
-        """Waits for the end of the main process; gives its exit status."""
+        """Wait for the end of the main process; return its exit status."""
         return self.process.wait(timeout=timeout)

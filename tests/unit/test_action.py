@@ -30,11 +30,11 @@ from pydantic import (
 )
 
 from gostage_core.authoring.action import Action, ActionFunction, action, definition_of
-from gostage_core.values.codec import decode, encode
 from gostage_core.authoring.definition import ActionDefinition
-from gostage_core.errors import InvalidActionError
 from gostage_core.authoring.registry import registry
 from gostage_core.authoring.retry import Retry
+from gostage_core.errors import InvalidActionError
+from gostage_core.values.codec import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

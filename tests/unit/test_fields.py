@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
-from gostage_core.values.codec import encode
 from gostage_core.errors import StoreTypeError
+from gostage_core.values.codec import encode
 from gostage_core.values.fields import updated, updated_many
 from tests.support.strategies import Mode, Point, values
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gostage_core.errors import InvalidKeyError, StoreError
-from gostage_core.values.key import Key
 from gostage_core.naming import check_name
+from gostage_core.values.key import Key
 from gostage_core.values.types import class_named
 from tests.support.strategies import Order
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from gostage_core.values.codec import encode, to_tree
 from gostage_core.errors import NotStorableError
+from gostage_core.values.codec import encode, to_tree
 from tests.support.strategies import Basket, Item, Loose, Order, Pair
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gostage_core.authoring.action import Action, action
-from gostage_core.errors import DuplicateActionError, InvalidActionError, UnknownActionError
 from gostage_core.authoring.registry import Registry, registry
+from gostage_core.errors import DuplicateActionError, InvalidActionError, UnknownActionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

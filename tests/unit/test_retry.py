@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gostage_core.errors import InvalidActionError
 from gostage_core.authoring.retry import NoRetry, Retry, RetryAfter, decide
+from gostage_core.errors import InvalidActionError
 
 
 class CardDeclined(ValueError):

@@ -18,13 +18,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 # Before Python 3.12 pydantic does not take typing's own.
 from typing_extensions import TypedDict
 
-from gostage_core.values.codec import decode, decode_as, encode, matches_type, type_of
 from gostage_core.errors import (
     CorruptValueError,
     DefinitionError,
     StoreTypeError,
     UnknownTypeError,
 )
+from gostage_core.values.codec import decode, decode_as, encode, matches_type, type_of
 from tests.support.strategies import (
     Access,
     Color,

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeV
 import pytest
 from pydantic import BaseModel
 
-from gostage_core.values.codec import decode, encode, type_of
 from gostage_core.errors import DefinitionError, UnknownTypeError
+from gostage_core.values.codec import decode, encode, type_of
 from gostage_core.values.types import class_named, label, register_annotation, stored
 
 ROOT = Path(__file__).parents[2]

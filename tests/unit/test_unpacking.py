@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
 
-from gostage_core.values.codec import decode, decode_as, encode, from_tree, matches_type, type_of
 from gostage_core.errors import CorruptValueError, StoreError, UnknownTypeError
+from gostage_core.values.codec import decode, decode_as, encode, from_tree, matches_type, type_of
 from gostage_core.values.types import stored
 from tests.support.strategies import Basket, Color, Order, Point, values
 

@@ -18,6 +18,9 @@ from pydantic import ValidationError
 
 from gostage_core.authoring.action import Action, action
 from gostage_core.authoring.definition import MOST_ACTIONS, WorkflowDefinition
+from gostage_core.authoring.registry import registry
+from gostage_core.authoring.retry import Retry
+from gostage_core.authoring.workflow import Stage, Workflow
 from gostage_core.errors import (
     DefinitionError,
     DuplicateStageError,
@@ -25,9 +28,6 @@ from gostage_core.errors import (
     InvalidWorkflowError,
     UnknownActionError,
 )
-from gostage_core.authoring.registry import registry
-from gostage_core.authoring.retry import Retry
-from gostage_core.authoring.workflow import Stage, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

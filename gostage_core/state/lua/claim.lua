@@ -15,7 +15,8 @@
   ARGV[9]   small     a store of at most so many bytes comes along
   ARGV[10]  grace_ms  beyond its timeout, before an attempt is ended from outside
 
-  Returns  "claimed", token, attempt, fails, spec, began at (ms), store: key, value … or false
+  Returns  "claimed", token, attempt, fails, spec, store: key, value … or false,
+           1 when others may write to the store meanwhile, else 0
         |  "held" | "early" | "done" | "stopping" | "paused" | "gone"
 ]]
 --- @include "run"
@@ -34,10 +35,11 @@ end
 
 local function answer()
   local values = false
-  if run.bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
+  local shared = links(run, links(run, n).up).mode == "p" -- siblings' writes are to be seen
+  if not shared and run.bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
     values = call("HGETALL", K.store(id))
   end
-  return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), r.at, values }
+  return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), values, shared and 1 or 0 }
 end
 
 if r.state == "x" then
@@ -55,8 +57,9 @@ elseif run.status == "paused" then
   return { "paused" }
 end
 local l = links(run, n)
+local before = call("HGET", K.claims(process), slot)
 
-if mark ~= "" and r.resends == 0 and r.at > (tonumber(call("HGET", K.marks(), mark) or 0) or 0) then
+if mark ~= "" and r.began == 0 and r.at > (tonumber(call("HGET", K.marks(), mark) or 0) or 0) then
   call("HSET", K.marks(), mark, r.at)
 end
 if run.status == "pending" then
@@ -71,7 +74,6 @@ if r.began == 0 then
 end
 save_record(id, r)
 call("ZADD", K.alive(), "NX", now + lease, process)
-local before = call("HGET", K.claims(process), slot)
 if before and before ~= id .. " " .. n then
   call("ZADD", K.wake(), now, before) -- this slot left it without ending it: the rescuer looks
 end

@@ -72,7 +72,7 @@ if #actions > 0 then
   end
   if outer.mode == "p" then
     scope.open = scope.open + #actions
-    scope.extra = scope.extra .. (scope.extra ~= "" and " " or "") .. table.concat(added, " ")
+    scope.extra = scope.extra .. (scope.extra ~= "" and " " or "") .. first .. "-" .. last
     save_scope(run, scope)
   end
 end

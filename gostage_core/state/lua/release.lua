@@ -8,7 +8,7 @@
   ARGV[2]  run       its id
   ARGV[3]  entry     the action
   ARGV[4]  token     of the attempt
-  ARGV[5]  delay_ms  until another worker may take it; 0 for at once
+  ARGV[5]  delay_ms  at least, until another worker may take it; 0 for at once
   ARGV[6]  reason    JSON for the journal and for who asks why
 
   Returns  "released", carrier  |  "repeated"  |  "fenced"  |  "gone"
@@ -25,15 +25,18 @@ r.attempt = r.attempt - 1
 free_slot(id, r)
 call("ZREM", K.wake(), id .. " " .. n .. " t")
 call("HSET", K.plan(id), "e" .. n, reason)
+jot(id, "action.released", n, run.revision, reason)
 if run.stop then
   settle(run, r, "k")
+  jot(id, "action.cancelled", n, run.revision)
   finish_if_still(run)
 elseif delay > 0 then
+  -- As long again as it has been going on, up to a minute: an action that nobody knows waits quietly.
+  delay = math.max(delay, math.min(now - r.began, 60000))
   r.state, r.at, r.token = "z", now + delay, ""
   save_record(id, r)
   call("ZADD", K.wake(), r.at, id .. " " .. n)
 else
   make_ready(run, n, r)
 end
-jot(id, "action.released", n, run.revision, reason)
 return { "released", call("HGET", K.plan(id), "c" .. n) }

@@ -13,7 +13,7 @@
 
   Returns  "send", carrier                        it has become ready just now
         |  "waiting", carrier, sent at, resends   it was ready; is its message lost?
-        |  "overtime", token, spec, attempt, fails, where   the attempt is to be ended
+        |  "overtime", token, spec, attempt, fails   the attempt is to be ended
         |  "poisoned" | "cancelled" | "halted" | "later" | "gone"
 ]]
 --- @include "losing"
@@ -37,7 +37,12 @@ if timer == "t" then
     call("ZREM", K.wake(), member)
     return { "gone" }
   end
-  return { "overtime", r.token, call("HGET", K.plan(id), "s" .. what), r.attempt, r.fails, r.where }
+  local ends = r.at + links(run, what).timeout
+  if now < ends then
+    call("ZADD", K.wake(), ends + OVERDUE_MS, member) -- another attempt than the one this timer was for
+    return { "later" }
+  end
+  return { "overtime", r.token, call("HGET", K.plan(id), "s" .. what), r.attempt, r.fails }
 end
 if r and r.state == "z" then
   if r.at > now then

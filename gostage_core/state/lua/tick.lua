@@ -7,17 +7,26 @@
 
   ARGV[1]  prefix     of every key
   ARGV[2]  lease_ms   how long a heartbeat is good
-  ARGV[3]  hold_ms    how long what is handed out is left alone
-  ARGV[4]  limit      of what is handed out
-  ARGV[5]  judge      1 when this rescuer may call others dead, else 0
-  ARGV[6…] processes  count, then each living process of this worker
+  ARGV[3]  stall_ms   without a tick by anybody, after which nobody's lease is over
+  ARGV[4]  hold_ms    how long what is handed out is left alone
+  ARGV[5]  limit      of what is handed out
+  ARGV[6]  judge      1 when this rescuer may call others dead, else 0
+  ARGV[7…] processes  count, then each living process of this worker
 
   Returns  now (ms), {due: "run entry"…}, {dead: process, {slot, "run entry"…} …}, {ended runs past retention}
 ]]
 --- @include "call"
-local lease, hold, limit, judge = number(), number(), number(), number()
+local lease, stall, hold, limit, judge = number(), number(), number(), number(), number()
 for _ = 1, number() do
   call("ZADD", K.alive(), now + lease, arg())
+end
+-- When nobody has ticked for long, the server stood still or was away, and nobody could renew.
+local last = tonumber(call("GET", K.beat()) or now)
+call("SET", K.beat(), now)
+if now - last > stall then
+  for _, process in ipairs(call("ZRANGE", K.alive(), 0, -1)) do
+    call("ZADD", K.alive(), "XX", now + lease, process)
+  end
 end
 local due = {}
 for _, member in ipairs(call("ZRANGEBYSCORE", KEYS[1], "-inf", now, "LIMIT", 0, limit)) do

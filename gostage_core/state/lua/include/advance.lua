@@ -7,14 +7,15 @@
 --- @include "links"
 local began_now = {}
 
---- A scope's progress, in r<n>: state|open|cursor|active|extra|began|ended
+--- A scope's progress, in r<n>: state|open|cursor|active|extra|began|ended. Members that were added
+--- are in extra, as ranges of ids; they are taken before those that the cursor has not come to.
 local function load_scope(run, n)
   local text = call("HGET", K.plan(run.id), "r" .. n)
   if not text then
     return nil
   end
   local state, open, at, active, extra, began, ended = string.match(text,
-    "^(%l)|(%d+)|(%d+)|(%d+)|([%d ]*)|(%d+)|(%d+)$")
+    "^(%l)|(%d+)|(%d+)|(%d+)|([%d%- ]*)|(%d+)|(%d+)$")
   if not state then
     error("CORRUPT record r" .. n)
   end
@@ -61,9 +62,9 @@ end
 --- Fills a parallel scope up to its limit; false when nothing of it is open any more.
 local function fill(run, s, limit)
   while s.active < limit do
-    local n, rest = string.match(s.extra, "^(%d+) ?(.*)$")
+    local n, last, rest = string.match(s.extra, "^(%d+)%-(%d+) ?(.*)$")
     if n then
-      s.extra = rest
+      s.extra = n == last and rest or string.format("%d-%s %s", n + 1, last, rest)
     else
       n = s.cursor
       if n == "0" then

@@ -2,6 +2,7 @@
 --- @include "record"
 --- @include "journal"
 local SCHEMA = 1
+local LONGEST = 15 -- digits of a number that a double holds exactly
 local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = true }
 
 --- The header fields that decisions need, or nil when there is no such run. What would stop a script
@@ -13,7 +14,7 @@ local function load_run(id)
     return nil
   end
   for i = 3, 8 do
-    if not string.match(v[i] or "", "^%d+$") then
+    if not string.match(v[i] or "", "^%d+$") or #v[i] > LONGEST then
       error("CORRUPT header of the run")
     end
   end

@@ -131,7 +131,7 @@ class Executor:
             return Ended(claim)
         self._reached(Moment.CLAIMED)
         try:
-            ended = self._work(claim, have)
+            ended = self._work_if_sound(claim, have)
         except Exception:
             # It runs nowhere any more, and its process lives: only the rescuer can see that.
             self._patiently(partial(self._state.abandon, claim, self._place.process, slot))
@@ -139,11 +139,15 @@ class Executor:
         self._reached(Moment.COMMITTED)
         return ended
 
-    def _work(self, claim: Claim, have: str) -> Ended:
+    def _work_if_sound(self, claim: Claim, have: str) -> Ended:
+        """Work; or end a run whose record is too damaged for it, while it can still be ended."""
         try:
-            entry = entry_of(claim)
+            return self._work(claim, have)
         except CorruptRunError as error:
             return Ended(self._patiently(partial(end_unreadable, self._state, claim, error)))
+
+    def _work(self, claim: Claim, have: str) -> Ended:
+        entry = entry_of(claim)
         try:
             action = registry.build(entry.action, entry.params)
         except (UnknownActionError, InvalidActionError) as error:
@@ -358,7 +362,11 @@ def entry_of(claim: Claim) -> Entry:
 
 
 def end_unreadable(state: State, claim: Claim, error: CorruptRunError) -> str:
-    """End an attempt at what cannot be read, and with it the run; return the answer's word."""
+    """End an attempt at what is damaged, and with it the run; return the answer's word.
+
+    Raises:
+        CorruptRunError: what is damaged is needed for that too.
+    """
     failure = failure_of(error, attempt=claim.attempt)
     answer = state.fail(
         claim, delay=None, policy="fail", failure=failure.to_json(), details=failure.summary()

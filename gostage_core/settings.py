@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     BaseModel,
@@ -112,3 +113,15 @@ def _explain(error: ValidationError) -> str:
         else:
             lines.append(f"{name}={problem['input']!r}: {problem['msg']}")
     return "\n".join(lines)
+
+
+def redacted(url: str) -> str:
+    """Return *url* without its password, fit for a message."""
+    try:
+        parts = urlsplit(url)
+        if parts.password is None:
+            return url
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    except ValueError:
+        return "<unreadable url>"

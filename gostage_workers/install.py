@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import signals
 
-from gostage_core.broker.app import TRANSPORT, is_redis
+from gostage_core.broker.app import TRANSPORT, is_redis, use_our_transport
 from gostage_core.errors import ConfigurationError
 from gostage_core.settings import Settings
 from gostage_workers.installation import attach, installation_of
@@ -62,6 +62,7 @@ def _settings_for(app: Celery, modules: Sequence[str]) -> Settings:
 def _repair_transport(app: Celery) -> None:
     broker = app.conf.broker_url
     if broker and is_redis(broker) and not app.conf.broker_transport:
+        use_our_transport(broker)
         app.conf.broker_transport = TRANSPORT
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -17,6 +16,7 @@ from gostage_core.errors import (
     CorruptRunError,
     StoreUnavailableError,
 )
+from gostage_core.settings import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,8 @@ def connect(url: str) -> redis.Redis:
             url,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
-            socket_keepalive=not url.startswith("unix:"),
+            # A socket's file does not know the option, not even to be told that it is off.
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3, (redis.ConnectionError,)),
             retry_on_error=[redis.ConnectionError],
@@ -58,18 +59,6 @@ def connect(url: str) -> redis.Redis:
         raise ConfigurationError(
             f"{redacted(url)!r} is not the URL of a Redis server: {error}"
         ) from None
-
-
-def redacted(url: str) -> str:
-    """Return *url* without its password, fit for a message."""
-    try:
-        parts = urlsplit(url)
-        if parts.password is None:
-            return url
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
-    except ValueError:
-        return "<unreadable url>"
 
 
 @contextmanager

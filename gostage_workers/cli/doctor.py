@@ -11,7 +11,8 @@ from rich.text import Text
 from gostage_core.broker.app import is_redis, producer_app
 from gostage_core.errors import UnavailableError
 from gostage_core.preflight import Finding, inspect_server
-from gostage_core.state.client import our_errors, redacted
+from gostage_core.settings import redacted
+from gostage_core.state.client import our_errors
 from gostage_core.state.operations import State
 from gostage_workers.cli.options import Connection, as_json, takes
 from gostage_workers.cli.output import data, show

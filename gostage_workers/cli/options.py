@@ -13,8 +13,7 @@ import click
 
 from gostage_core.duration import seconds
 from gostage_core.runner import Runner
-from gostage_core.settings import Settings
-from gostage_core.state.client import redacted
+from gostage_core.settings import Settings, redacted
 from gostage_workers.cli.reach import check_broker_url, reach
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from redis.retry import Retry
 
 from gostage_core.broker.app import is_redis
 from gostage_core.errors import ConfigurationError
-from gostage_core.state.client import our_errors, redacted
+from gostage_core.settings import redacted
+from gostage_core.state.client import our_errors
 
 if TYPE_CHECKING:
     from gostage_core.settings import Settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, overload
 
 from gostage_core.duration import seconds
 from gostage_core.errors import (
@@ -68,10 +68,31 @@ class AttemptStore(StoreReader):
         self._known = {name: Stored(value) for name, value in (whole or {}).items()}
         self._changes: dict[str, Change] = {}
 
+    @overload
     def put(
         self,
-        key: Key[T] | str,
-        value: T | Any,
+        key: Key[T],
+        value: T,
+        *,
+        ttl: Duration | None = ...,
+        tags: Iterable[str] | None = ...,
+        properties: Mapping[str, Any] | None = ...,
+    ) -> None: ...
+    @overload
+    def put(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Duration | None = ...,
+        tags: Iterable[str] | None = ...,
+        properties: Mapping[str, Any] | None = ...,
+    ) -> None: ...
+
+    def put(
+        self,
+        key: Key[Any] | str,
+        value: Any,
         *,
         ttl: Duration | None = None,
         tags: Iterable[str] | None = None,
@@ -91,7 +112,12 @@ class AttemptStore(StoreReader):
         ttl_ms = None if ttl is None else max(1, round(seconds(ttl) * 1000))
         self._put(name, data, ttl_ms, _tags_text(tags), _properties_text(name, properties))
 
-    def __setitem__(self, key: Key[T] | str, value: T | Any) -> None:
+    @overload
+    def __setitem__(self, key: Key[T], value: T) -> None: ...
+    @overload
+    def __setitem__(self, key: str, value: Any) -> None: ...
+
+    def __setitem__(self, key: Key[Any] | str, value: Any) -> None:
         self.put(key, value)
 
     def delete(self, key: Key[Any] | str) -> bool:
@@ -143,6 +169,11 @@ class AttemptStore(StoreReader):
             raise TypeError("increment() adds an integer of 64 bits")
         change = self._changes.get(name)
         self._amend(name, change.incremented(name, by) if change else Step(by))
+
+    @overload
+    def append(self, key: Key[list[T]], item: T) -> None: ...
+    @overload
+    def append(self, key: str, item: Any) -> None: ...
 
     def append(self, key: Key[Any] | str, item: Any) -> None:
         """Add *item* to the end of a list; a missing key counts as an empty one.

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 from rich.text import Text
@@ -22,9 +22,6 @@ from gostage_workers.cli.output import count, data, err, note, problem
 from gostage_workers.cli.statuses import FAILED
 from gostage_workers.cli.target import import_modules, workflows_in
 from gostage_workers.cluster import LocalCluster
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LOOK_EVERY_SECONDS: Final = 0.2
 _COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue")
@@ -66,11 +63,15 @@ def dev(
     try:
         with all_as_ctrl_c(), ExitStack() as stack:
             place = _bring_up(stack, settings, workers, data_dir, flower)
+            tails = [
+                LogTail(one.name.partition("@")[0], one.process.log_path)
+                for one in place.cluster.workers
+            ]
             if json_:
                 data(place.document())
             else:
                 _introduce(place, settings.modules)
-            _watch(place)
+            _watch(place, tails)
     except KeyboardInterrupt:
         note("stopped: server, workers and Flower have ended")
 
@@ -141,21 +142,20 @@ def _example(modules: tuple[str, ...]) -> str:
     return next(targets, "package.module:workflow")
 
 
-def _watch(place: _Place) -> None:
+def _watch(place: _Place, tails: list[LogTail]) -> None:
     """Show what the workers log, until something has ended that should not have."""
-    tails = [
-        LogTail(one.name.partition("@")[0], one.process.log_path) for one in place.cluster.workers
-    ]
-    while (trouble := place.trouble()) is None:
-        for text in _new_lines(tails):
-            err.print(text, soft_wrap=True)
-        time.sleep(_LOOK_EVERY_SECONDS)
+    try:
+        while (trouble := place.trouble()) is None:
+            _show_new_lines(tails)
+            time.sleep(_LOOK_EVERY_SECONDS)
+    finally:
+        _show_new_lines(tails)
     problem(trouble)
     raise click.exceptions.Exit(FAILED)
 
 
-def _new_lines(tails: list[LogTail]) -> Iterator[Text]:
+def _show_new_lines(tails: list[LogTail]) -> None:
     for number, tail in enumerate(tails):
         colour = _COLOURS[number % len(_COLOURS)]
         for line in tail.new_lines():
-            yield Text(f"{tail.name} │ ", colour).append(line, "default")
+            err.print(Text(f"{tail.name} │ ", colour).append(line, "default"), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from gostage_core import Action, ActionContext, NoRetry, Retry, RunStatus, Stage, Workflow, action
 from gostage_core.attempt import Moment
 from gostage_core.authoring.registry import registry
+from gostage_core.settings import Settings
 from gostage_core.state.operations import Claim
 from gostage_core.status import ActionStatus
 from tests.support.bench import Bench, Message
+from tests.support.eventually import eventually
+from tests.support.server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -445,3 +449,35 @@ def test_a_limited_parallel_stage_takes_many_added_members_in_order(bench: Bench
     workflow.add_stage(Stage("s", [many, note("z")], parallel=True, max_parallel=2))
     result = bench.drain(bench.submit(workflow))
     assert result.store["order"] == ["a", *(f"n{i:03}" for i in range(300)), "z"]
+
+
+def test_what_follows_an_attempt_that_was_given_up_is_sent_when_its_body_ends(bench: Bench) -> None:
+    @action(timeout=0.05, on_error="continue")
+    def slow(ctx: ActionContext) -> None:
+        eventually(lambda: ctx.cancelled)
+
+    run = bench.submit(one_stage(slow.s(), note("b")))
+    bench.step()
+    assert len(bench.post.messages) == 1
+    bench.step()
+    assert run.status is RunStatus.COMPLETED
+    assert bench.post.sent_again == 0
+
+
+def test_a_body_that_reads_waits_for_a_server_that_is_away(fresh_registry: None) -> None:
+    with RedisServer() as server:
+        bench = Bench(Settings(redis_url=server.url))
+
+        @action
+        def reads(ctx: ActionContext) -> None:
+            server.kill()
+            threading.Timer(0.3, server.start).start()
+            ctx.store["seen"] = ctx.store.get("number", int)
+            ctx.heartbeat()
+
+        run = bench.submit(one_stage(reads.s()), store={"number": 7, "large": "x" * 2_000})
+        result = bench.drain(run)
+        bench.close()
+    assert result.status is RunStatus.COMPLETED, result.error
+    assert result.store["seen"] == 7
+    assert result.actions[0].attempt == 1

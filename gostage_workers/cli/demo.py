@@ -12,9 +12,11 @@ from rich.live import Live
 from rich.markdown import Markdown
 from rich.text import Text
 
+from gostage_core.errors import UnavailableError
 from gostage_core.status import RunStatus
 from gostage_workers.cli.casualty import Reaper
 from gostage_workers.cli.documents import run_document
+from gostage_workers.cli.health import trouble_of
 from gostage_workers.cli.interrupts import all_as_ctrl_c
 from gostage_workers.cli.options import as_json
 from gostage_workers.cli.output import count, data, err, note, out, show, span
@@ -82,6 +84,8 @@ def _follow(run: Run, cluster: LocalCluster, reaper: Reaper | None) -> RunResult
     live = Live(console=err, refresh_per_second=12, transient=True) if err.is_terminal else None
     with live or nullcontext():
         for _ in run.changes():
+            if (trouble := trouble_of(cluster)) is not None:
+                raise UnavailableError(trouble)
             result = run.result()
             growth.look(result, _say)
             if reaper is not None:
@@ -127,7 +131,7 @@ def _show(run: Run, result: RunResult, reaper: Reaper | None, output: Path) -> N
         click.echo(report, nl=False)
     added = sum(len(stage.actions) for stage in result.stages.values() if stage.added)
     note(
-        f"{count(len(result.actions), 'action')} in {span(result.duration)}, "
+        f"{count(len(result.actions), 'action')} in {span(result.duration or 0)}, "
         f"{added} of them added while it ran"
     )
     if reaper is not None and reaper.document() is None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from gostage_core.settings import Settings
 from gostage_workers.cli.flower import Flower
+from gostage_workers.cli.health import trouble_of
 from gostage_workers.cli.interrupts import all_as_ctrl_c
 from gostage_workers.cli.logs import LogTail
 from gostage_workers.cli.options import as_json
@@ -94,12 +95,8 @@ class _Place:
 
     def trouble(self) -> str | None:
         """Say what has ended that should not have."""
-        server = self.cluster.server
-        if server is not None and server.pid is None:
-            return f"the server has ended:\n{server.log_tail()}"
-        errors = [worker.process.error for worker in self.cluster.workers]
-        errors += [] if self.flower is None else [self.flower.error]
-        return next(filter(None, errors), None)
+        flower = None if self.flower is None else self.flower.error
+        return trouble_of(self.cluster) or flower
 
 
 def _bring_up(

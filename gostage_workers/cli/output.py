@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -67,10 +67,16 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def span(seconds: float | None) -> str:
-    """Return a time span as people write it."""
-    if seconds is None:
+def elapsed(began: datetime | None, ended: datetime | None) -> str:
+    """Return how long something took, or has taken so far; empty where it has not begun."""
+    if began is None:
         return ""
+    # The clock of the server, which wrote these, may be ahead of this machine's.
+    return span(max(0.0, ((ended or datetime.now(UTC)) - began).total_seconds()))
+
+
+def span(seconds: float) -> str:
+    """Return a time span as people write it."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 100:

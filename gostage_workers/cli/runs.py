@@ -13,7 +13,7 @@ from gostage_core.status import RunStatus
 from gostage_workers.cli.documents import entry_document, run_document, summary_document
 from gostage_workers.cli.history import Places, history_line
 from gostage_workers.cli.options import Connection, as_json, duration, takes
-from gostage_workers.cli.output import data, note, out, show, span, status_text
+from gostage_workers.cli.output import data, elapsed, note, out, show, status_text
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED
 from gostage_workers.cli.target import import_modules
 from gostage_workers.cli.tree import run_tree
@@ -181,16 +181,16 @@ def _history(run: Run, after: int) -> Iterator[list[JournalEntry]]:
 def _table(summaries: Iterable[RunSummary]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("RUN", no_wrap=True, overflow="fold")
-    table.add_column("WORKFLOW", no_wrap=True, overflow="ellipsis", min_width=8)
+    table.add_column("WORKFLOW", min_width=8)
     table.add_column("STATUS", no_wrap=True)
     table.add_column("SUBMITTED", no_wrap=True)
     table.add_column("TIME", no_wrap=True, justify="right")
     for run in summaries:
         table.add_row(
             Text(run.run_id),
-            Text(run.name),
+            Text(run.name, no_wrap=True, overflow="ellipsis"),
             status_text(run.status),
             run.submitted_at.astimezone().strftime("%m-%d %H:%M:%S"),
-            span(run.duration),
+            elapsed(run.began_at, run.ended_at),
         )
     return table

@@ -150,7 +150,7 @@ def _follow(
     except KeyboardInterrupt:
         status = INTERRUPTED
     except RunTimeoutError:
-        problem(f"run {run.run_id} has not ended within {span(timeout)}")
+        problem(f"run {run.run_id} has not ended within {span(timeout or 0)}")
         status = FAILED
     except UnavailableError as error:
         problem(str(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
@@ -12,10 +11,11 @@ from rich.tree import Tree
 
 from gostage_core.status import ActionStatus
 from gostage_workers.cli.documents import readable_store
-from gostage_workers.cli.output import span, status_text
+from gostage_workers.cli.output import elapsed, status_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from gostage_core.failure import Failure
     from gostage_core.result import ActionResult, RunResult, RunSummary, StageResult
@@ -137,10 +137,8 @@ def _action_line(action: ActionResult) -> Text:
 
 
 def _append_time(line: Text, began: datetime | None, ended: datetime | None) -> None:
-    if began is not None:
-        # The clock of the server may be ahead of this machine's.
-        seconds = max(0.0, ((ended or datetime.now(UTC)) - began).total_seconds())
-        line.append(f"  {span(seconds)}", "dim")
+    if time := elapsed(began, ended):
+        line.append(f"  {time}", "dim")
 
 
 def _append_state(line: Text, status: ActionStatus) -> None:

@@ -20,12 +20,13 @@ local lease, stall, hold, limit, judge = number(), number(), number(), number(),
 for _ = 1, number() do
   call("ZADD", K.alive(), now + lease, arg())
 end
--- When nobody has ticked for long, the server stood still or was away, and nobody could renew.
+-- When nobody has ticked for long, the server stood still or was away, and nobody could renew: who
+-- lives does so within the three ticks that are given here.
 local last = tonumber(call("GET", K.beat()) or now)
 call("SET", K.beat(), now)
 if now - last > stall then
   for _, process in ipairs(call("ZRANGE", K.alive(), 0, -1)) do
-    call("ZADD", K.alive(), "XX", now + lease, process)
+    call("ZADD", K.alive(), "XX", "GT", now + 2 * (lease - stall), process)
   end
 end
 local due = {}

@@ -206,9 +206,7 @@ class Executor:
 
     def _fail(self, attempt: _Attempt, error: BaseException) -> Ended:
         entry, claim = attempt.entry, attempt.claim
-        failure = failure_of(
-            error, path=f"{entry.stage}/{entry.name}", action=entry.action, attempt=claim.attempt
-        )
+        failure = _failure_at(entry, claim, error)
         delay = next_try(entry, error, claim.fails + 1)
         answer = self._patiently(lambda: report_failure(self._state, claim, entry, failure, delay))
         return Ended(answer.word, answer.next)
@@ -390,15 +388,17 @@ def report_failure(
 def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:
     """Return the failure of an attempt that overran its timeout, and when it is tried again."""
     error = _overtime(entry)
-    failure = failure_of(
-        error, path=f"{entry.stage}/{entry.name}", action=entry.action, attempt=claim.attempt
-    )
-    return failure, next_try(entry, error, claim.fails + 1)
+    return _failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1)
 
 
 def _misfit(state: State, claim: Claim, answer: Answer) -> StoreTypeError:
     key, kind = answer.details
     return StoreTypeError(key, _WANTED[kind], stored_type(state.read(claim.run_id, [key])[0]))
+
+
+def _failure_at(entry: Entry, claim: Claim, error: BaseException) -> Failure:
+    path = f"{entry.stage}/{entry.name}"
+    return failure_of(error, path=path, action=entry.action, attempt=claim.attempt)
 
 
 def _overtime(entry: Entry) -> ActionTimeoutError:

@@ -10,6 +10,8 @@ from uuid import uuid4
 from kombu.exceptions import OperationalError
 
 from gostage_core.broker.direct import NOWHERE, Trail
+from gostage_core.broker.hints import HINT_TASK
+from gostage_core.broker.transport import HEAD_HEADER
 from gostage_core.errors import BrokerUnavailableError, StoreUnavailableError
 from gostage_core.plan import Carrier
 
@@ -22,12 +24,6 @@ if TYPE_CHECKING:
     from gostage_core.state.operations import Next, Ready
 
 logger: Final = logging.getLogger(__name__)
-
-ACTION_TASK: Final = "gostage.action"
-"""The one Celery task that carries every action; its arguments are ids alone."""
-
-HEAD: Final = "gostage_head"
-"""The header of a message that goes to the head of its queue."""
 
 _BATCH: Final = 200
 _HARD_LIMIT_GRACE: Final = 3.0
@@ -66,7 +62,7 @@ class Coordinator:
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
-        self._publish([[self._link(run_id, ready)]], NOWHERE, headers={HEAD: "1"})
+        self._publish([[self._link(run_id, ready)]], NOWHERE, headers={HEAD_HEADER: "1"})
 
     def go_on(
         self, run_id: str, following: Next, carried: list[Link] | None, trail: Trail
@@ -134,7 +130,7 @@ class Coordinator:
         if carrier.timeout is not None:
             options["time_limit"] = carrier.timeout + _HARD_LIMIT_GRACE
         return {
-            "task": ACTION_TASK,
+            "task": HINT_TASK,
             "args": [run_id, ready.entry],
             "kwargs": {},
             "options": options,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gostage_core.broker.direct import Trail
-from gostage_core.coordinator import ACTION_TASK, HEAD
+from gostage_core.broker.hints import HINT_TASK
+from gostage_core.broker.transport import HEAD_HEADER
 from gostage_core.rescuer import mark_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def register(app: Celery, installation: Installation) -> None:
     """
 
     @app.task(
-        name=ACTION_TASK,
+        name=HINT_TASK,
         bind=True,
         shared=False,
         ignore_result=True,
@@ -46,12 +47,12 @@ def _carried(request: Any, run_id: str) -> str:
         return ""
     link = chain[-1]
     args = link.get("args") or ("", "")
-    return str(args[1]) if link.get("task") == ACTION_TASK and args[0] == run_id else ""
+    return str(args[1]) if link.get("task") == HINT_TASK and args[0] == run_id else ""
 
 
 def _mark(request: Any) -> str:
     """Return the queue whose order this message tells of; none for one that jumped it."""
     info = request.delivery_info or {}
-    if info.get("redelivered") or (request.headers or {}).get(HEAD):
+    if info.get("redelivered") or (request.headers or {}).get(HEAD_HEADER):
         return ""
     return mark_of(info.get("routing_key") or "", info.get("priority"))

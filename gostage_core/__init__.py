@@ -1,14 +1,28 @@
 """For people who write actions and submit workflows."""
 
 from gostage_core.authoring.action import Action, ActionFunction, action
+from gostage_core.authoring.conditions import Condition, condition
+from gostage_core.authoring.definition import Addition, Limits
+from gostage_core.authoring.middleware import Middleware
 from gostage_core.authoring.retry import NoRetry, Retry, RetryAfter
+from gostage_core.authoring.stage import quorum
 from gostage_core.authoring.workflow import Stage, Workflow
+from gostage_core.canvas.link import run_signature
+from gostage_core.composition.branch import Branch, otherwise, when
+from gostage_core.composition.canvas_parts import Gather as _Gather  # noqa: F401 - registers it
+from gostage_core.composition.celery_task import CeleryTask
+from gostage_core.composition.for_each import ForEach
+from gostage_core.composition.repeat import Repeat
+from gostage_core.composition.run_workflow import RunWorkflow
 from gostage_core.context import ActionContext
 from gostage_core.errors import (
     AccessRefusedError,
     ActionNotFoundError,
     ActionTimeoutError,
     BrokerUnavailableError,
+    CanvasError,
+    ChildCancelledError,
+    ConditionTypeError,
     ConfigurationError,
     CorruptRunError,
     CorruptValueError,
@@ -17,16 +31,26 @@ from gostage_core.errors import (
     DuplicateActionError,
     DuplicateStageError,
     GostageError,
+    HookError,
     InvalidActionError,
     InvalidKeyError,
+    InvalidResourceError,
     InvalidWorkflowError,
     KeyConflictError,
     KeyNotFoundError,
+    MessageLimitError,
     NotStorableError,
+    PlanConflictError,
     PlanError,
+    PlanLimitError,
     PoisonedError,
+    ProcessDiedError,
+    RepeatLimitError,
+    ResourceError,
+    ResourceNotFoundError,
     RunError,
     RunExistsError,
+    RunFailedError,
     RunNotFoundError,
     RunStateError,
     RunTimeoutError,
@@ -38,17 +62,43 @@ from gostage_core.errors import (
     StoreUnavailableError,
     UnavailableError,
     UnknownActionError,
+    UnknownConditionError,
+    UnknownMiddlewareError,
     UnknownTypeError,
     ValueTooLargeError,
 )
 from gostage_core.failure import Failure
 from gostage_core.journal import JournalEntry
-from gostage_core.result import ActionResult, Plan, RunResult, RunSummary, StageResult
+from gostage_core.ledger import Revision
+from gostage_core.messages import Message, MessageContext
+from gostage_core.middleware.builtin import (
+    Logging,
+    Notification,
+    StageFilter,
+    StoreInjection,
+    TimeLimit,
+    Timing,
+)
+from gostage_core.middleware.context import HookContext, ScopeOutcome
+from gostage_core.middleware.hooks import Hook as _Hook  # noqa: F401 - registers it
+from gostage_core.planning.action_selection import ActionSelection, PlannedAction
+from gostage_core.planning.outline import (
+    OutlinedAction,
+    OutlinedStage,
+    PlanChange,
+    PlanDiff,
+    PlanOutline,
+)
+from gostage_core.planning.plan_edit import PlanEdit
+from gostage_core.planning.stage_selection import PlannedStage, StageSelection, StageView
+from gostage_core.resources import Resources
+from gostage_core.result import ActionResult, Plan, RunResult, StageResult
 from gostage_core.run import Run
 from gostage_core.runner import Runner
 from gostage_core.settings import Settings
 from gostage_core.status import ActionStatus, RunStatus
 from gostage_core.store import Metadata
+from gostage_core.summary import RunSummary
 from gostage_core.values.key import Key
 from gostage_core.values.types import stored
 
@@ -59,9 +109,17 @@ __all__ = [
     "ActionFunction",
     "ActionNotFoundError",
     "ActionResult",
+    "ActionSelection",
     "ActionStatus",
     "ActionTimeoutError",
+    "Addition",
+    "Branch",
     "BrokerUnavailableError",
+    "CanvasError",
+    "CeleryTask",
+    "ChildCancelledError",
+    "Condition",
+    "ConditionTypeError",
     "ConfigurationError",
     "CorruptRunError",
     "CorruptValueError",
@@ -70,46 +128,90 @@ __all__ = [
     "DuplicateActionError",
     "DuplicateStageError",
     "Failure",
+    "ForEach",
     "GostageError",
+    "HookContext",
+    "HookError",
     "InvalidActionError",
     "InvalidKeyError",
+    "InvalidResourceError",
     "InvalidWorkflowError",
     "JournalEntry",
     "Key",
     "KeyConflictError",
     "KeyNotFoundError",
+    "Limits",
+    "Logging",
+    "Message",
+    "MessageContext",
+    "MessageLimitError",
     "Metadata",
+    "Middleware",
     "NoRetry",
     "NotStorableError",
+    "Notification",
+    "OutlinedAction",
+    "OutlinedStage",
     "Plan",
+    "PlanChange",
+    "PlanConflictError",
+    "PlanDiff",
+    "PlanEdit",
     "PlanError",
+    "PlanLimitError",
+    "PlanOutline",
+    "PlannedAction",
+    "PlannedStage",
     "PoisonedError",
+    "ProcessDiedError",
+    "Repeat",
+    "RepeatLimitError",
+    "ResourceError",
+    "ResourceNotFoundError",
+    "Resources",
     "Retry",
     "RetryAfter",
+    "Revision",
     "Run",
     "RunError",
     "RunExistsError",
+    "RunFailedError",
     "RunNotFoundError",
     "RunResult",
     "RunStateError",
     "RunStatus",
     "RunSummary",
     "RunTimeoutError",
+    "RunWorkflow",
     "Runner",
+    "ScopeOutcome",
     "ServerUnfitError",
     "Settings",
     "Stage",
+    "StageFilter",
     "StageFinishedError",
     "StageNotFoundError",
     "StageResult",
+    "StageSelection",
+    "StageView",
     "StoreError",
+    "StoreInjection",
     "StoreTypeError",
     "StoreUnavailableError",
+    "TimeLimit",
+    "Timing",
     "UnavailableError",
     "UnknownActionError",
+    "UnknownConditionError",
+    "UnknownMiddlewareError",
     "UnknownTypeError",
     "ValueTooLargeError",
     "Workflow",
     "action",
+    "condition",
+    "otherwise",
+    "quorum",
+    "run_signature",
     "stored",
+    "when",
 ]

@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
 import logging
-import os
 import random
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.authoring.middleware import built
 from gostage_core.authoring.registry import registry
-from gostage_core.authoring.retry import Retry, decide
-from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View
+from gostage_core.authoring.waits import ChildRun, Delivery, Group, HookReport
+from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
-    ActionTimeoutError,
     CorruptRunError,
     DuplicateStageError,
     GostageError,
     InvalidActionError,
-    StoreTypeError,
+    PlanConflictError,
+    PlanLimitError,
+    RunExistsError,
+    StageFinishedError,
     StoreUnavailableError,
     UnknownActionError,
+    UnknownMiddlewareError,
 )
-from gostage_core.failure import failure_of
-from gostage_core.plan import (
-    Entry,
-    added_action_arguments,
-    check_plan_size,
-    stage_arguments,
-)
-from gostage_core.source import RedisSource
+from gostage_core.onion import limited, wrapped
+from gostage_core.plan import check_plan_size
+from gostage_core.planning.changes import change_arguments
+from gostage_core.port import AttemptPort, new_nonce
+from gostage_core.resources import NoResources
 from gostage_core.state.keys import RUN_ID
-from gostage_core.state.operations import NOTHING, Claim, Next
-from gostage_core.store import AttemptStore, stored_type
+from gostage_core.state.operations import NOTHING, Claim, CommitParts, Next
+from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
+from gostage_core.verdict import (
+    end_unreadable,
+    entry_of,
+    failure_at,
+    next_try,
+    overtime,
+    report_failure,
+)
+from gostage_core.waiting import child_id, waiting_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from gostage_core.authoring.action import Action
-    from gostage_core.failure import Failure
-    from gostage_core.state.operations import Answer, State, Stored
+    from gostage_core.authoring.middleware import Middleware
+    from gostage_core.authoring.waits import Wait
+    from gostage_core.plan import Entry
+    from gostage_core.resources import Resources
+    from gostage_core.state.operations import Answer, State
     from gostage_core.timeout import Guard
+
+    Isolate = Callable[[Claim, Entry, str], "Ended"]
 
 logger: Final = logging.getLogger(__name__)
 
@@ -79,6 +92,10 @@ class Ended:
     next: Next = NOTHING
 
 
+def _nowhere(*_args: object, **_options: object) -> None:
+    raise GostageError("no Celery app is at hand here to publish another task through")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where attempts are executed: the process whose heartbeat is their lease, and its limits."""
@@ -86,6 +103,12 @@ class Place:
     process: str
     guard: Guard = giving_up
     stopping: Callable[[], bool] = lambda: False
+    resources: Callable[[], AbstractContextManager[Resources]] = lambda: nullcontext(NoResources())
+    """Opens what a body may use of the worker's resources, and closes it behind the body."""
+    publish: Callable[..., None] = _nowhere
+    """Publishes a message of another Celery task, as ``Celery.send_task`` does."""
+    isolate: Isolate | None = None
+    """Does an attempt in a process of its own; ``None`` in such a process."""
 
 
 class Executor:
@@ -101,6 +124,8 @@ class Executor:
         self._state = state
         self._place = place
         self._reached = reached
+        self._limit = state.settings.max_plan_bytes
+        self._most_bytes = state.settings.max_value_bytes
 
     def attempt(self, run_id: str, label: str, *, mark: str = "", have: str = "") -> Ended:
         """Do what the message for *label* hints at, if it is still to be done.
@@ -120,7 +145,7 @@ class Executor:
             return Ended("damaged")
 
     def _attempt(self, run_id: str, label: str, mark: str, have: str) -> Ended:
-        nonce = _nonce()
+        nonce = new_nonce()
         slot = str(threading.get_ident())
         claim = self._patiently(
             lambda: self._state.claim(
@@ -148,72 +173,126 @@ class Executor:
 
     def _work(self, claim: Claim, have: str) -> Ended:
         entry = entry_of(claim)
+        if entry.isolation == "process" and self._place.isolate is not None:
+            return self._elsewhere(self._place.isolate, self._port(claim, entry), have)
+        return self.work(claim, entry, have)
+
+    def _elsewhere(self, isolate: Isolate, port: AttemptPort, have: str) -> Ended:
+        """Have the attempt done in a process of its own, which ends it unless it dies."""
+        try:
+            return isolate(port.claim, port.entry, have)
+        except (KeyboardInterrupt, SystemExit) as error:
+            return self._interrupted(port, error)
+        except Exception as error:  # noqa: BLE001 - the death of that process is the attempt's failure
+            return self._fail(port, error)
+
+    def work(self, claim: Claim, entry: Entry, have: str) -> Ended:
+        """Do the attempt that *claim* is the lease of, in this process."""
         try:
             action = registry.build(entry.action, entry.params)
-        except (UnknownActionError, InvalidActionError) as error:
+            around = built(entry.around)
+        except (UnknownActionError, InvalidActionError, UnknownMiddlewareError) as error:
             return self._leave(claim, error)
-        attempt = _Attempt(self._state, claim, entry, self._patiently)
+        return self._conclude(action, around, self._port(claim, entry), have)
+
+    def _port(self, claim: Claim, entry: Entry) -> AttemptPort:
+        return AttemptPort(
+            self._state, claim, entry, patiently=self._patiently, publish=self._place.publish
+        )
+
+    def _conclude(
+        self, action: Action, around: Sequence[Middleware], port: AttemptPort, have: str
+    ) -> Ended:
+        context, timeout = port.context, port.entry.timeout
+        given_up: list[Ended] = []
+
+        def give_up() -> None:
+            context.give_up()
+            given_up.append(self._fail(port, overtime(timeout)))
+
         try:
-            value = self._execute(action, attempt)
+            with self._place.resources() as context.resources:
+                timeout = limited(around, context, timeout)
+                with self._place.guard(timeout, give_up):
+                    value = wrapped(around, context, partial(action.execute, context))
+                if given_up:
+                    raise overtime(timeout)  # its resources keep nothing of it either
         except AttemptLostError:
             return Ended("fenced")
         except BailSignal as signal:
-            return self._commit(attempt, None, have, bail=signal)
+            return self._commit(port, None, have, bail=signal)
         except OvertimeSignal:
-            return self._fail(attempt, _overtime(entry))
+            return self._fail(port, overtime(timeout))
         except (KeyboardInterrupt, SystemExit) as error:
-            if self._place.stopping():
-                self._release(claim, 0.0, "the worker is stopping")
-                raise
-            return self._fail(attempt, error)
+            return self._interrupted(port, error)
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
-            return self._fail(attempt, error)
+            return given_up[0] if given_up else self._fail(port, error)
         self._reached(Moment.BODY_DONE)
-        ended = self._commit(attempt, value, have)
+        ended = self._end(port, value, have)
         # Where its timeout ended it, another thread was told what comes next, and has not sent it.
-        return attempt.given_up or ended
+        return given_up[0] if given_up else ended
 
-    def _execute(self, action: Action, attempt: _Attempt) -> Any:
-        with self._place.guard(attempt.entry.timeout, lambda: self._give_up(attempt)):
-            value = action.execute(attempt.context)
-            if inspect.iscoroutine(value):
-                value = _in_loop(value)
-        return value
+    def _end(self, port: AttemptPort, value: Any, have: str) -> Ended:
+        if isinstance(value, Group | ChildRun | Delivery):
+            return self._wait(port, value)
+        return self._commit(port, value, have)
+
+    def _wait(self, port: AttemptPort, wait: Wait) -> Ended:
+        try:
+            parts = waiting_arguments(wait, port.claim, port.entry, self._state.settings)
+            check_plan_size(f"what {port.entry.name!r} waits for", parts, self._limit)
+            changes = port.context.store.arguments()
+        except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
+            return self._fail(port, error)
+        answer = self._patiently(lambda: self._state.wait(port.claim, changes=changes, parts=parts))
+        return self._ended(port, answer)
 
     def _commit(
-        self, attempt: _Attempt, value: Any, have: str, bail: BailSignal | None = None
+        self, port: AttemptPort, value: Any, have: str, bail: BailSignal | None = None
     ) -> Ended:
-        entry, store = attempt.entry, attempt.context.store
         try:
-            if entry.store_as is not None and not bail:
-                store.put(entry.store_as, value)
-            parts = {
-                "bail": json.dumps({"reason": bail.reason or "bailed"}) if bail else "",
-                "changes": store.arguments(),
-                **_added_parts(attempt, self._state.settings.max_plan_bytes),
-            }
+            parts = self._parts(port, value, bail)
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
-            return self._fail(attempt, error)
+            return self._fail(port, error)
         answer = self._patiently(
-            lambda: self._state.commit(attempt.claim, have=have, order=entry.order, **parts)
+            lambda: self._state.commit(port.claim, have=have, order=port.entry.order, parts=parts)
         )
+        return self._ended(port, answer)
+
+    def _parts(self, port: AttemptPort, value: Any, bail: BailSignal | None) -> CommitParts:
+        entry, store = port.entry, port.context.store
+        if entry.store_as is not None and not bail:
+            store.put(entry.store_as, value)
+        collects = entry.collect and not bail
+        return CommitParts(
+            changes=store.arguments(),
+            bail=json.dumps({"reason": bail.reason or "bailed"}) if bail else "",
+            value=encoded_result(entry.name, value, self._most_bytes) if collects else b"",
+            report=_report(value) if isinstance(value, HookReport) else (),
+            **change_arguments(port, self._limit),
+        )
+
+    def _ended(self, port: AttemptPort, answer: Answer) -> Ended:
+        """Take the answer of the server; what it refuses is the attempt's failure."""
         if answer.word == "refused":
-            misfit = self._patiently(lambda: _misfit(self._state, attempt.claim, answer))
-            return self._fail(attempt, misfit)
-        if answer.word == "duplicate":
-            return self._fail(attempt, DuplicateStageError(answer.details[0]))
+            return self._fail(port, port.misfit(answer))
+        if answer.word in _REFUSALS:
+            return self._fail(port, _REFUSALS[answer.word](port, answer.details))
         return Ended(answer.word, answer.next)
 
-    def _fail(self, attempt: _Attempt, error: BaseException) -> Ended:
-        entry, claim = attempt.entry, attempt.claim
-        failure = _failure_at(entry, claim, error)
+    def _fail(self, port: AttemptPort, error: BaseException) -> Ended:
+        entry, claim = port.entry, port.claim
+        failure = failure_at(entry, claim, error)
         delay = next_try(entry, error, claim.fails + 1)
         answer = self._patiently(lambda: report_failure(self._state, claim, entry, failure, delay))
         return Ended(answer.word, answer.next)
 
-    def _give_up(self, attempt: _Attempt) -> None:
-        attempt.context.give_up()
-        attempt.given_up = self._fail(attempt, _overtime(attempt.entry))
+    def _interrupted(self, port: AttemptPort, error: KeyboardInterrupt | SystemExit) -> Ended:
+        """Give the attempt back where the worker is ending; else its body asked for an end."""
+        if not self._place.stopping():
+            return self._fail(port, error)
+        self._release(port.claim, 0.0, "the worker is stopping")
+        raise error
 
     def _leave(self, claim: Claim, error: GostageError) -> Ended:
         logger.warning("run %s: left to a worker that agrees: %s", claim.run_id, error)
@@ -238,193 +317,26 @@ class Executor:
                 pause = min(pause * 2, 1.0)
 
 
-_WANTED: Final = {"i": "a 64-bit integer", "a": "a list"}
+def _beyond_limit(port: AttemptPort, details: tuple[str, ...]) -> PlanLimitError:
+    """Note in the journal that a guard rail refused what an attempt would do."""
+    error = PlanLimitError(*details)
+    port.refused(error)
+    return error
 
 
-class _Patient:
-    """Reads of a run's parts that wait for a server that is away."""
-
-    def __init__(self, source: RedisSource, patiently: Callable[[Callable[[], Any]], Any]) -> None:
-        self._source = source
-        self._patiently = patiently
-
-    def read(self, names: Sequence[str]) -> list[Stored]:
-        found: list[Stored] = self._patiently(lambda: self._source.read(names))
-        return found
-
-    def dump(self) -> dict[str, Stored]:
-        found: dict[str, Stored] = self._patiently(self._source.dump)
-        return found
-
-    def describe(self, stage_id: str) -> tuple[View, View]:
-        found: tuple[View, View] = self._patiently(lambda: self._source.describe(stage_id))
-        return found
-
-    def deadline_ms(self) -> int | None:
-        found: int | None = self._patiently(self._source.deadline_ms)
-        return found
-
-    def has_stage(self, stage_id: str) -> bool:
-        return bool(self._patiently(lambda: self._source.has_stage(stage_id)))
+_REFUSALS: Final[dict[str, Callable[[AttemptPort, tuple[str, ...]], GostageError]]] = {
+    "duplicate": lambda _, details: DuplicateStageError(details[0]),
+    "finished": lambda _, details: StageFinishedError(details[0]),
+    "conflict": lambda port, details: PlanConflictError(port.claim.run_id, details[0]),
+    "limit": _beyond_limit,
+    "taken": lambda port, _: RunExistsError(child_id(port.claim)),
+}
+"""What an answer of the server means that refuses what an attempt would do."""
 
 
-class _Attempt:
-    """The port between a body's context and the state."""
-
-    def __init__(
-        self,
-        state: State,
-        claim: Claim,
-        entry: Entry,
-        patiently: Callable[[Callable[[], Any]], Any],
-    ) -> None:
-        self._state = state
-        self._patiently = patiently
-        self.claim = claim
-        self.entry = entry
-        self.given_up: Ended | None = None
-        self._source = _Patient(RedisSource(state, claim.run_id), patiently)
-        self.context = ActionContext(
-            run_id=claim.run_id,
-            entry=claim.entry,
-            stage_id=entry.stage,
-            action=View(entry.action, entry.name, entry.description, entry.tags),
-            attempt=claim.attempt,
-            store=AttemptStore(
-                self._source,
-                place=f"{entry.stage}:{entry.order}",
-                value_limit=state.settings.max_value_bytes,
-                whole=claim.store,
-                shared=claim.shared,
-            ),
-            port=self,
-        )
-
-    def describe(self) -> tuple[View, View]:
-        """Read what the workflow and the stage are called."""
-        return self._source.describe(self.entry.stage)
-
-    def deadline(self) -> datetime | None:
-        """Read the run's deadline."""
-        ms = self._source.deadline_ms()
-        return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
-
-    def has_stage(self, stage_id: str) -> bool:
-        """Ask the plan for a stage of this id."""
-        return self._source.has_stage(stage_id)
-
-    def may_go_on(self, progress: str = "") -> bool:
-        """Ask whether the lease is still ours and the run goes on."""
-        return bool(self._patiently(lambda: self._state.control(self.claim, progress)) == "go")
-
-    def checkpoint(self, store: AttemptStore) -> None:
-        """Write the store's changes under this attempt's token."""
-        nonce = _nonce()
-        changes = store.arguments()
-        answer = self._patiently(
-            lambda: self._state.checkpoint(self.claim, nonce=nonce, changes=changes)
-        )
-        if answer.word == "refused":
-            raise self._patiently(lambda: _misfit(self._state, self.claim, answer))
-        if answer.word != "written":
-            raise AttemptLostError
-        store.settled()
-
-
-def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
-    """Return the seconds until the next try at *entry*, or ``None`` when there is none."""
-    try:
-        policy = Retry.model_validate(entry.retry) if entry.retry else None
-    except ValueError:  # a damaged record; the failure stands without it
-        policy = None
-    return decide(policy, error, fails, random.random())  # noqa: S311 - spreads retries, no secret
-
-
-def entry_of(claim: Claim) -> Entry:
-    """Return what the claimed action is.
-
-    Raises:
-        CorruptRunError: its text in the plan is not one of ours.
-    """
-    try:
-        entry = Entry.from_spec(claim.spec)
-        if not (isinstance(entry.params, dict) and entry.order.isdigit()):
-            raise TypeError("a field of another type")
-        texts = (entry.action, entry.name, entry.stage, entry.on_error)
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("a field of another type")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        detail = f"what entry {claim.entry} of its plan is cannot be read ({error!r:.200})"
-        raise CorruptRunError(claim.run_id, detail) from error
-    return entry
-
-
-def end_unreadable(state: State, claim: Claim, error: CorruptRunError) -> str:
-    """End an attempt at what is damaged, and with it the run; return the answer's word.
-
-    Raises:
-        CorruptRunError: what is damaged is needed for that too.
-    """
-    failure = failure_of(error, attempt=claim.attempt)
-    answer = state.fail(
-        claim, delay=None, policy="fail", failure=failure.to_json(), details=failure.summary()
-    )
-    return answer.word
-
-
-def report_failure(
-    state: State, claim: Claim, entry: Entry, failure: Failure, delay: float | None
-) -> Answer:
-    """End an attempt as failed, with what its entry says of a last failure."""
-    return state.fail(
-        claim,
-        delay=delay,
-        policy=entry.on_error,
-        failure=failure.to_json(),
-        details=failure.summary(),
-    )
-
-
-def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:
-    """Return the failure of an attempt that overran its timeout, and when it is tried again."""
-    error = _overtime(entry)
-    return _failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1)
-
-
-def _misfit(state: State, claim: Claim, answer: Answer) -> StoreTypeError:
-    key, kind = answer.details
-    return StoreTypeError(key, _WANTED[kind], stored_type(state.read(claim.run_id, [key])[0]))
-
-
-def _failure_at(entry: Entry, claim: Claim, error: BaseException) -> Failure:
-    path = f"{entry.stage}/{entry.name}"
-    return failure_of(error, path=path, action=entry.action, attempt=claim.attempt)
-
-
-def _overtime(entry: Entry) -> ActionTimeoutError:
-    return ActionTimeoutError(f"not done within its timeout of {entry.timeout:g} s")
-
-
-def _added_parts(attempt: _Attempt, limit: int) -> dict[str, Any]:
-    added, entry = attempt.context.additions, attempt.entry
-    if not added:
-        return {"details": "null", "actions": (0,), "stages": (0,)}
-    actions = added_action_arguments(added.actions, entry)
-    stages = stage_arguments(added.stages)
-    check_plan_size(f"what {entry.name!r} adds to the plan", [*actions, *stages], limit)
-    return {"details": _added_details(attempt), "actions": actions, "stages": stages}
-
-
-def _added_details(attempt: _Attempt) -> str:
-    added = attempt.context.additions
-    return json.dumps(
-        {
-            "by": f"{attempt.entry.stage}/{attempt.entry.name}",
-            "actions": [action.name for action in added.actions],
-            "stages": [stage.id for stage in added.stages],
-        },
-        separators=(",", ":"),
-    )
+def _report(report: HookReport) -> tuple[str, ...]:
+    scratch = json.dumps({"entered": report.entered, "scratch": report.scratch})
+    return report.verdict, scratch, report.by, report.reason
 
 
 def _names_an_entry(run_id: object, label: object) -> bool:
@@ -436,30 +348,3 @@ def _names_an_entry(run_id: object, label: object) -> bool:
         and label.isdecimal()
         and len(label) <= _LONGEST_LABEL
     )
-
-
-def _nonce() -> str:
-    return os.urandom(8).hex()
-
-
-_loops = threading.local()
-
-
-def _in_loop(body: Any) -> Any:
-    """Run a coroutine on this thread's event loop, which is kept between attempts."""
-    loop = getattr(_loops, "loop", None)
-    if loop is None or loop.is_closed():
-        loop = _loops.loop = asyncio.new_event_loop()
-    task = loop.create_task(body)
-    try:
-        return loop.run_until_complete(task)
-    except BaseException:
-        _cancel(loop, task)
-        raise
-
-
-def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-    """Let an interrupted body run its own clean-up."""
-    if not task.done():
-        task.cancel()
-        loop.run_until_complete(asyncio.wait([task], timeout=1.0))

@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.authoring.workflow import Stage
-from gostage_core.errors import DuplicateStageError, InvalidWorkflowError
+from gostage_core.errors import DuplicateStageError, InvalidWorkflowError, NoItemError
+from gostage_core.planning.action_selection import AllActions
+from gostage_core.planning.additions import Additions
+from gostage_core.planning.overlay import Overlay
+from gostage_core.planning.stage_selection import StageSelection
+from gostage_core.values.codec import from_tree
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping, Sequence
     from datetime import datetime
 
     from gostage_core.authoring.action import Action
-    from gostage_core.authoring.definition import ActionDefinition, StageDefinition
+    from gostage_core.authoring.definition import ActionDefinition
+    from gostage_core.authoring.waits import HookStart, Outcome
+    from gostage_core.planning.action_selection import ActionSelection
+    from gostage_core.planning.tree import Tree
+    from gostage_core.resources import Resources
     from gostage_core.store import AttemptStore
 
 logger: Final = logging.getLogger("gostage.action")
@@ -45,6 +55,28 @@ class Port(Protocol):
 
     def has_stage(self, stage_id: str) -> bool:
         """Tell whether the plan has a stage of this id."""
+
+    def plan(self) -> Tree:
+        """Return the plan of the run."""
+
+    def admit(self, actions: Sequence[ActionDefinition]) -> None:
+        """Refuse actions that may not be added, by the guard rails of the workflow."""
+
+    def outcome(self) -> Outcome:
+        """Return how that went for which the entry waited."""
+
+    def keeps_result(self) -> bool:
+        """Tell whether what the action returns is kept."""
+
+    def hook_start(self) -> HookStart:
+        """Return how the scope went whose hooks this entry runs."""
+
+    @property
+    def publish(self) -> Callable[..., None]:
+        """What publishes a message of another Celery task."""
+
+    def send(self, type: str, payload: object) -> None:
+        """Keep a message of the attempt at once."""
 
     def may_go_on(self, progress: str = "") -> bool:
         """Tell whether the attempt should go on; note its *progress* (JSON), if any."""
@@ -82,17 +114,6 @@ class AttemptLog(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-@dataclass(slots=True)
-class Additions:
-    """What an attempt adds to the plan, kept until it is committed."""
-
-    actions: list[ActionDefinition] = field(default_factory=list)
-    stages: list[StageDefinition] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.actions or self.stages)
-
-
 class ActionContext:
     """The view that one attempt at one action has of its run. For the attempt's own thread."""
 
@@ -106,6 +127,10 @@ class ActionContext:
         attempt: int,
         store: AttemptStore,
         port: Port,
+        resources: Resources,
+        phase: int = 0,
+        item: object = NO_ITEM,
+        index: int | None = None,
     ) -> None:
         self.run_id = run_id
         """The id of the run."""
@@ -119,6 +144,15 @@ class ActionContext:
         """The same for every try at this entry of the plan, and for no other entry."""
         self.additions = Additions()
         """What this attempt adds to the plan; committed with it."""
+        self.resources = resources
+        """Objects of this worker by name, which never travel: ``ctx.resources.db``."""
+        self.phase = phase
+        """How often this entry has waited for something before; 0 but for composite actions."""
+        self.index = index
+        """Which item of a ``ForEach`` this is, from 0; ``None`` outside of one."""
+        self._item = item
+        self._entry = entry
+        self._overlay: Overlay | None = None
         self._stage_id = stage_id
         self._port = port
         self._views: tuple[View, View] | None = None
@@ -135,6 +169,34 @@ class ActionContext:
     def stage(self) -> View:
         """The stage: id, name, description, tags."""
         return self._described()[1]
+
+    @property
+    def item(self) -> Any:
+        """The item of the innermost ``ForEach`` that this action belongs to, as a fresh copy.
+
+        Raises:
+            NoItemError: the action belongs to none.
+        """
+        if self._item is NO_ITEM:
+            raise NoItemError(self.action.name)
+        return from_tree(self._item)
+
+    @property
+    def keeps_result(self) -> bool:
+        """Whether what this action returns is kept: under ``store_as``, or for one around it."""
+        return self._port.keeps_result()
+
+    def outcome(self) -> Outcome:
+        """Return how that went for which this entry waited; for composite actions."""
+        return self._port.outcome()
+
+    def hook_start(self) -> HookStart:
+        """Return how the scope went whose hooks this entry runs; for hooks of middleware."""
+        return self._port.hook_start()
+
+    def publish(self, *args: Any, **options: Any) -> None:
+        """Publish a message of another Celery task, as ``Celery.send_task`` does."""
+        self._port.publish(*args, **options)
 
     @property
     def deadline(self) -> datetime | None:
@@ -183,6 +245,26 @@ class ActionContext:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction!r}")
         self._ask(progress_text(fraction, message))
 
+    def send(self, type: str, payload: Any = None) -> None:
+        """Send a message to whoever follows the run: ``runner.on`` and ``run.messages``.
+
+        Goes out at once and stays, whatever becomes of the attempt; a next try sends it again.
+        Messages of a run are in the order in which they were sent, and those of a child run are
+        in its parent's stream too.
+
+        Args:
+            type: a name of your choice, by which handlers choose messages.
+            payload: any JSON value, with tuples as lists; values of other types belong into the
+                store.
+
+        Raises:
+            InvalidKeyError: *type* is no name.
+            NotStorableError: *payload* is no JSON value.
+            ValueTooLargeError: it is larger than ``GOSTAGE_MAX_VALUE_BYTES``.
+            MessageLimitError: the run keeps ``GOSTAGE_MAX_MESSAGES`` already.
+        """
+        self._port.send(type, payload)
+
     def checkpoint(self) -> None:
         """Commit the store changes so far and go on. They stay even if the attempt then fails."""
         self._port.checkpoint(self.store)
@@ -194,14 +276,18 @@ class ActionContext:
 
         Raises:
             InvalidWorkflowError: something that is not a bound action.
+            PlanLimitError: a guard rail of the workflow forbids it.
         """
-        self.additions.actions += Stage(self._stage_id, actions).definition().actions
+        definitions = Stage(self._stage_id, actions).definition().actions
+        self._port.admit(definitions)
+        self.additions.add_actions(definitions)
 
     def add_stage(self, *stages: Stage) -> None:
         """Add *stages* right after this one's stage, in this order. Committed with the attempt.
 
         Raises:
             DuplicateStageError: the plan has a stage of this id.
+            PlanLimitError: a guard rail of the workflow forbids it.
         """
         for stage in stages:
             if not isinstance(stage, Stage):
@@ -212,7 +298,22 @@ class ActionContext:
             added = any(definition.id == other.id for other in self.additions.stages)
             if added or self._port.has_stage(definition.id):
                 raise DuplicateStageError(definition.id)
-            self.additions.stages.append(definition)
+            self._port.admit(definition.actions)
+            self.additions.add_stage(definition)
+
+    @property
+    def actions(self) -> ActionSelection:
+        """The actions of the plan, this one included: ``ctx.actions["name"]``, ``.filter(…)``.
+
+        The plan is read once, when it is first asked for; the attempt's own changes show at once.
+        """
+        return AllActions(self._plan())
+
+    @property
+    def stages(self) -> StageSelection:
+        """The stages of the plan: ``ctx.stages["id"]``, ``.filter(…)``; as :attr:`actions`."""
+        overlay = self._plan()
+        return StageSelection(overlay, overlay.stages)
 
     def bail(self, reason: str = "") -> None:
         """End the run here, on purpose: this attempt is committed, the run becomes ``bailed``."""
@@ -221,6 +322,17 @@ class ActionContext:
     def give_up(self) -> None:
         """Tell the body, through :attr:`cancelled`, that nobody waits for it any more."""
         self._cancelled = True
+
+    def _plan(self) -> Overlay:
+        if self._overlay is None:
+            self._overlay = Overlay(
+                self._port.plan(),
+                self.additions,
+                run_id=self.run_id,
+                admit=self._port.admit,
+                entry=self._entry,
+            )
+        return self._overlay
 
     def _ask(self, progress: str) -> None:
         self._asked_at = time.monotonic()

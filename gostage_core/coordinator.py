@@ -131,7 +131,7 @@ class Coordinator:
             options["time_limit"] = carrier.timeout + _HARD_LIMIT_GRACE
         return {
             "task": HINT_TASK,
-            "args": [run_id, ready.entry],
+            "args": [ready.run_id or run_id, ready.entry],
             "kwargs": {},
             "options": options,
             "subtask_type": None,

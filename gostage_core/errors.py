@@ -7,8 +7,12 @@
     │   ├── InvalidActionError          parameters, options or a class that cannot be an action
     │   ├── DuplicateActionError        two things under one registry id
     │   ├── UnknownActionError          an id that nothing registered here
+    │   │   ├── UnknownConditionError
+    │   │   └── UnknownMiddlewareError
+    │   ├── InvalidResourceError        a name, a scope or a function that cannot be a resource's
     │   └── InvalidWorkflowError        a stage or a workflow that cannot be built
-    │       └── DuplicateStageError
+    │       ├── DuplicateStageError
+    │       └── CanvasError             a part of a Celery canvas that no run can do; .path
     ├── StoreError                      one key or one value of a run's store
     │   ├── InvalidKeyError             (also ValueError) a name that no key can have
     │   ├── KeyNotFoundError            (also KeyError)
@@ -21,16 +25,28 @@
     ├── PlanError                       a change that the plan of a run refuses
     │   ├── ActionNotFoundError
     │   ├── StageNotFoundError
-    │   └── StageFinishedError
+    │   ├── StageFinishedError
+    │   ├── PlanLimitError              a guard rail of the workflow; .limit .allowed
+    │   └── PlanConflictError           an edit of a run that has moved on; nothing was applied
     ├── RunError                        one run; has .run_id
     │   ├── RunNotFoundError
     │   ├── RunExistsError
     │   ├── RunStateError               not possible in the status the run is in
     │   ├── RunTimeoutError             (also TimeoutError) a wait ended; the run goes on
+    │   ├── RunFailedError              what a link of a Celery canvas fails with, whose run did
+    │   ├── MessageLimitError           it keeps as many messages as a run may
     │   └── CorruptRunError             its record in Redis is not one of ours
     ├── DeadlineExceededError           what a run past its deadline failed with
     ├── ActionTimeoutError              what an attempt past its timeout failed with
+    ├── ProcessDiedError                what an attempt whose own process died failed with
     ├── PoisonedError                   what an action that loses every worker failed with
+    ├── HookError                       what a hook of a middleware cannot do, or leaves behind
+    ├── NoItemError                     ctx.item outside of a ForEach
+    ├── ConditionTypeError              (also TypeError) a condition said neither True nor False
+    ├── RepeatLimitError                a Repeat made all its passes, and its condition never held
+    ├── ChildCancelledError             the child run of a RunWorkflow was cancelled
+    ├── ResourceError                   a resource that could not be made; .resource, and the cause
+    │   └── ResourceNotFoundError       (also AttributeError) this worker has registered none
     ├── ConfigurationError              the operator must change a setting; names it
     │   ├── ServerUnfitError            the preflight refused this Redis server
     │   └── AccessRefusedError          Redis does not take this user or password
@@ -43,6 +59,11 @@ overrule its retry policy; they are not errors of gostage.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class GostageError(Exception):
@@ -60,33 +81,55 @@ class InvalidActionError(DefinitionError):
 class DuplicateActionError(DefinitionError):
     """A second thing was registered under an id that is taken."""
 
-    def __init__(self, action_id: str, first: str, second: str) -> None:
-        super().__init__(action_id, first, second)
+    def __init__(self, action_id: str, first: str, second: str, noun: str = "action") -> None:
+        super().__init__(action_id, first, second, noun)
         self.action_id = action_id
         self.first = first
         self.second = second
+        self.noun = noun
 
     def __str__(self) -> str:
         return (
-            f"action id {self.action_id!r} is registered by {self.first} already; "
+            f"{self.noun} id {self.action_id!r} is registered by {self.first} already; "
             f"give {self.second} another id"
         )
 
 
 class UnknownActionError(DefinitionError):
-    """No action is registered under this id in this process."""
+    """Nothing is registered under this id in this process: no action, or what ``noun`` says."""
 
-    def __init__(self, action_id: str, where: str = "") -> None:
-        super().__init__(action_id, where)
+    def __init__(
+        self, action_id: str, where: str = "", noun: str = "action", hint: str = ""
+    ) -> None:
+        super().__init__(action_id, where, noun, hint)
         self.action_id = action_id
         self.where = where
+        self.noun = noun
+        self.hint = hint
+
+    def at(self, where: str) -> Self:
+        """Return the same error with another place."""
+        return type(self)(self.action_id, where, self.noun, self.hint)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
+        advice = f"{self.hint} If not," if self.hint else ";"
         return (
-            f"{place}no action is registered under {self.action_id!r} in this process; "
-            f"import the module that defines it first"
+            f"{place}no {self.noun} is registered under {self.action_id!r} in this process"
+            f"{advice} import the module that defines it first"
         )
+
+
+class InvalidResourceError(DefinitionError):
+    """A name, a scope or a function that no resource can have."""
+
+
+class UnknownConditionError(UnknownActionError):
+    """No condition is registered under this id in this process."""
+
+
+class UnknownMiddlewareError(UnknownActionError):
+    """No middleware is registered under this id in this process."""
 
 
 class InvalidWorkflowError(DefinitionError):
@@ -106,6 +149,18 @@ class DuplicateStageError(InvalidWorkflowError):
         return f"{place}a stage {self.stage_id!r} is in this workflow already; stage ids are unique"
 
 
+class CanvasError(InvalidWorkflowError):
+    """A part of a Celery canvas that a run cannot do as Celery would; nothing was built."""
+
+    def __init__(self, path: str, detail: str) -> None:
+        super().__init__(path, detail)
+        self.path = path
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}" if self.path else self.detail
+
+
 class StoreError(GostageError):
     """Something about one key or one value of a run's store."""
 
@@ -117,11 +172,14 @@ class InvalidKeyError(StoreError, ValueError):
 class KeyNotFoundError(StoreError, KeyError):
     """The store has no such key, or its time to live has ended."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
+    def __init__(self, key: str, child_id: str = "") -> None:
+        super().__init__(key, child_id)
         self.key = key
+        self.child_id = child_id
 
     def __str__(self) -> str:
+        if self.child_id:
+            return f"no key {self.key!r} in the store of the child run {self.child_id!r} to take"
         return f"no key {self.key!r} in the store; read it with default=… if it may be missing"
 
 
@@ -195,14 +253,16 @@ class PlanError(GostageError):
 
 
 class ActionNotFoundError(PlanError):
-    """The plan has no action of this name."""
+    """The plan, or a stage of it, has no action of this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, stage: str = "") -> None:
+        super().__init__(name, stage)
         self.name = name
+        self.stage = stage
 
     def __str__(self) -> str:
-        return f"no action {self.name!r} in the plan"
+        where = f"stage {self.stage!r} of the plan" if self.stage else "the plan"
+        return f"no action {self.name!r} in {where}"
 
 
 class StageNotFoundError(PlanError):
@@ -225,6 +285,38 @@ class StageFinishedError(PlanError):
 
     def __str__(self) -> str:
         return f"stage {self.stage_id!r} has finished; nothing can be added to it"
+
+
+class PlanLimitError(PlanError):
+    """A change that a guard rail of the workflow forbids; the run's journal has it too."""
+
+    def __init__(self, limit: str, allowed: str, found: str = "") -> None:
+        super().__init__(limit, allowed, found)
+        self.limit = limit
+        self.allowed = allowed
+        self.found = found
+
+    def __str__(self) -> str:
+        found = f", not {self.found}" if self.found else ""
+        return (
+            f"the workflow's limit {self.limit} allows {self.allowed}{found}; "
+            f"nothing was changed; raise it where the workflow is defined"
+        )
+
+
+class PlanConflictError(PlanError):
+    """The run has moved on since its plan was read for an edit; nothing was applied."""
+
+    def __init__(self, run_id: str, detail: str) -> None:
+        super().__init__(run_id, detail)
+        self.run_id = run_id
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} has moved on: {self.detail}; nothing was applied, "
+            f"look at the plan again and repeat the edit"
+        )
 
 
 class RunError(GostageError):
@@ -267,6 +359,28 @@ class RunTimeoutError(RunError, TimeoutError):
         return f"run {self.run_id!r} {self.detail}; it goes on, and can be waited for again"
 
 
+class MessageLimitError(RunError):
+    """The run keeps as many messages as a run may; nothing was sent."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(run_id)
+        self.limit = limit
+        self.args = (run_id, limit)
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} keeps {self.limit:,} messages, and no more are taken; "
+            f"send fewer and larger ones, or raise GOSTAGE_MAX_MESSAGES"
+        )
+
+
+class RunFailedError(RunError):
+    """A run that is a link of a Celery canvas has not completed."""
+
+    def __str__(self) -> str:
+        return f"run {self.run_id!r} {self.detail}"
+
+
 class CorruptRunError(RunError):
     """The run's record in Redis cannot be read as one of ours. Nothing was changed."""
 
@@ -282,8 +396,95 @@ class ActionTimeoutError(GostageError):
     """An attempt was not done within its timeout."""
 
 
+class ProcessDiedError(GostageError):
+    """The process that an attempt had of its own died; the message says of what."""
+
+
 class PoisonedError(GostageError):
     """An action lost its worker at every attempt."""
+
+
+class HookError(GostageError):
+    """A hook of a middleware asked for what is not possible in it, or left what cannot be kept."""
+
+
+class NoItemError(GostageError):
+    """``ctx.item`` was read by an action that belongs to no ``ForEach``."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"action {self.name!r} has no item: it does not stand in a ForEach"
+
+
+class ConditionTypeError(GostageError, TypeError):
+    """A condition returned neither ``True`` nor ``False``."""
+
+    def __init__(self, condition: str, found: str) -> None:
+        super().__init__(condition, found)
+        self.condition = condition
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"condition {self.condition!r} returned a value of type {self.found}; "
+            f"a condition returns True or False"
+        )
+
+
+class RepeatLimitError(GostageError):
+    """A ``Repeat`` made as many passes as it may, and its condition never held."""
+
+    def __init__(self, until: str, max_times: int) -> None:
+        super().__init__(until, max_times)
+        self.until = until
+        self.max_times = max_times
+
+    def __str__(self) -> str:
+        times = "once" if self.max_times == 1 else f"{self.max_times:,} times"
+        return (
+            f"repeated {times}, and the condition {self.until!r} never held; "
+            f"raise max_times if more passes are wanted"
+        )
+
+
+class ChildCancelledError(GostageError):
+    """The child run of a ``RunWorkflow`` was cancelled."""
+
+    def __init__(self, child_id: str) -> None:
+        super().__init__(child_id)
+        self.child_id = child_id
+
+    def __str__(self) -> str:
+        return f"the child run {self.child_id!r} was cancelled"
+
+
+class ResourceError(GostageError):
+    """A resource could not be made; what its factory raised, if it did, is the cause."""
+
+    def __init__(self, resource: str, detail: str) -> None:
+        super().__init__(resource, detail)
+        self.resource = resource
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"resource {self.resource!r} {self.detail}"
+
+
+class ResourceNotFoundError(ResourceError, AttributeError):
+    """An action asks for a resource that its worker has not registered."""
+
+    def __init__(self, resource: str, detail: str = "") -> None:
+        super().__init__(resource, detail)
+
+    def __str__(self) -> str:
+        advice = (
+            f"in this worker; register it with @resource({self.resource!r}) in a module that the "
+            f"worker imports"
+        )
+        return f"no resource {self.resource!r} {self.detail or advice}"
 
 
 class ConfigurationError(GostageError):

@@ -42,7 +42,13 @@ class Failure:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Failure:
-        """Read what :meth:`to_json` wrote; unknown fields of a later version are left out."""
+        """Read what :meth:`to_json` wrote, or what the scripts write of an action that is poison.
+
+        Unknown fields of a later version are left out.
+        """
+        if data.get("poison"):
+            text = f"lost its worker {data['lost']} times; it is not tried again"
+            return cls("PoisonedError", text, attempt=data["attempt"])
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         if isinstance(known.get("cause"), dict):
             known["cause"] = cls.from_data(known["cause"])
@@ -52,7 +58,13 @@ class Failure:
 def failure_of(
     error: BaseException, *, path: str = "", action: str = "", attempt: int = 0
 ) -> Failure:
-    """Return *error* as data. Never raises, whatever the exception's own methods do."""
+    """Return *error* as data. Never raises, whatever the exception's own methods do.
+
+    One that carries a failure from below, in its attribute ``failure``, is that failure.
+    """
+    below = getattr(error, "failure", None)
+    if isinstance(below, Failure):
+        return below
     text = _safely(lambda: "".join(traceback.format_exception(error)), "traceback not available")
     return Failure(
         type=type(error).__qualname__,
@@ -75,7 +87,12 @@ def _cause(error: BaseException, depth: int) -> Failure | None:
 
 
 def _message(error: BaseException) -> str:
-    return _safely(lambda: str(error), "message not available")[:_MESSAGE_LIMIT]
+    return _safely(lambda: _noted(error), "message not available")[:_MESSAGE_LIMIT]
+
+
+def _noted(error: BaseException) -> str:
+    """Return the text of *error* with its notes, which say where it comes from."""
+    return "; ".join(filter(None, [str(error), *getattr(error, "__notes__", ())]))
 
 
 def _safely(text: Any, otherwise: str) -> str:

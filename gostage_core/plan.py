@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gostage_core.authoring.definition import Limits
+from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stage_hooks
+from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.errors import ValueTooLargeError
 from gostage_core.order import added_places, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gostage_core.authoring.definition import (
         ActionDefinition,
+        MiddlewareUse,
         StageDefinition,
         WorkflowDefinition,
     )
+    from gostage_core.authoring.waits import Group, Member
+
+HOOK: Final = "gostage.hook"
+"""The registry id of what runs the hooks of a scope."""
+
+NO_HOOK: Final = ("", "")
+_FIRST: Final = "0"
+_LAST: Final = "99"
+"""Places before and behind those of any action."""
 
 
 class Carrier(NamedTuple):
@@ -56,6 +69,27 @@ class Entry:
     stage: str
     order: str
     is_last: bool
+    within: str = ""
+    """What it is nested in, between its stage and its name: ``pack-all[3]``."""
+    depth: int = 0
+    """How deep additions nest here: 0 for what was planned at first."""
+    item: object = NO_ITEM
+    """The item of a ``ForEach`` that it is for, as the codec writes it."""
+    index: int | None = None
+    collect: bool = False
+    """Whether what it returns is kept for the entry that waits above it."""
+    around: tuple[dict[str, Any], ...] = ()
+    """The middleware around it, the outermost first."""
+    limited: bool = False
+    """Whether its workflow has guard rails of its own."""
+    isolation: str | None = None
+    memory_mb: int | None = None
+    cpu_seconds: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it stands: ``stage/name``, or with what it is nested in between."""
+        return "/".join(part for part in (self.stage, self.within, self.name) if part)
 
     @classmethod
     def from_spec(cls, spec: bytes) -> Entry:
@@ -74,7 +108,81 @@ class Entry:
             stage=node["stage"],
             order=node["order"],
             is_last=bool(node.get("last")),
+            within=node.get("in", ""),
+            depth=node.get("depth", 0),
+            item=node.get("item", NO_ITEM),
+            index=node.get("index"),
+            collect=bool(node.get("collect")),
+            around=tuple(node.get("around", ())),
+            limited=bool(node.get("limited")),
+            isolation=node.get("isolation"),
+            memory_mb=node.get("memory_mb"),
+            cpu_seconds=node.get("cpu_seconds"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the entries of a plan take from around them."""
+
+    middleware: tuple[MiddlewareUse, ...] = ()
+    """Of the run, which wraps its stages and their actions."""
+    limited: bool = False
+    """Whether the workflow has guard rails of its own."""
+    depth: int = 0
+    added_by: str = ""
+
+    @classmethod
+    def of(cls, definition: WorkflowDefinition) -> Surroundings:
+        """Return what the stages of *definition* take from it."""
+        return cls(definition.middleware, definition.limits is not None)
+
+    def marks(self) -> dict[str, Any]:
+        """Return what each entry keeps of it."""
+        marks = {"limited": int(self.limited), "depth": self.depth, "added_by": self.added_by}
+        return {name: value for name, value in marks.items() if value}
+
+
+PLAIN: Final = Surroundings()
+"""Nothing around."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that is to be created."""
+
+    run_id: str
+    nonce: str
+    definition: WorkflowDefinition
+    details: str
+    """JSON for the first entry of its journal."""
+    retention_ms: int
+    key: str = ""
+    deadline_ms: int = 0
+    """From now; 0 for none, or for that of the run above."""
+    parent: str = ""
+    """``"run entry"`` that waits for it."""
+    reply_to: str = ""
+    """The list that gets the result."""
+    tags: tuple[str, ...] = ()
+    values: Mapping[str, bytes] = field(default_factory=dict)
+
+    def arguments(self) -> list[object]:
+        """Return it as the scripts read it."""
+        definition = self.definition
+        limits = definition.limits or Limits()
+        before, after = run_hooks(definition.middleware)
+        return [
+            *(self.nonce, self.key, definition.id, workflow_header(definition)),
+            *(self.deadline_ms, self.retention_ms, self.parent),
+            *(limits.max_added_actions, limits.max_added_stages, limits.max_child_depth),
+            *(self.details, self.reply_to),
+            *(len(self.tags), *self.tags),
+            *(len(self.values), *(part for pair in self.values.items() for part in pair)),
+            *before,
+            *after,
+            *stage_arguments(definition.stages, Surroundings.of(definition)),
+        ]
 
 
 def workflow_header(definition: WorkflowDefinition) -> str:
@@ -82,44 +190,180 @@ def workflow_header(definition: WorkflowDefinition) -> str:
     return _compact(definition.model_dump(mode="json", exclude={"stages"}, exclude_none=True))
 
 
-def stage_arguments(stages: Sequence[StageDefinition]) -> list[object]:
+def stage_arguments(
+    stages: Sequence[StageDefinition], around: Surroundings = PLAIN
+) -> list[object]:
     """Return *stages* as the scripts read them: a count, then each with its actions."""
-    arguments: list[object] = [len(stages)]
-    for stage in stages:
-        spec = stage.model_dump(mode="json", exclude={"actions", "initial"}, exclude_defaults=True)
-        arguments += [
-            stage.id,
-            _compact({"id": stage.id, **spec}),
-            "p" if stage.parallel else "s",
-            stage.max_parallel or FAN_OUT,
-            _initial(stage),
-        ]
-        places = [place(number) for number in range(1, len(stage.actions) + 1)]
-        arguments += action_arguments(stage.actions, stage.id, places)
-    return arguments
+    parts = [part for stage in stages for part in one_stage_arguments(stage, around)]
+    return [len(stages), *parts]
 
 
-def added_action_arguments(actions: Sequence[ActionDefinition], adder: Entry) -> list[object]:
+def one_stage_arguments(
+    stage: StageDefinition,
+    around: Surroundings = PLAIN,
+    *,
+    state: str = "",
+    states: Sequence[str] = (),
+) -> list[object]:
+    """Return a stage as the scripts read it.
+
+    *state* and *states* (of its actions) are ``"d"`` for what is disabled from the start.
+    """
+    spec = stage.model_dump(mode="json", exclude={"actions", "initial"}, exclude_defaults=True)
+    before, after = stage_hooks(stage, around)
+    places = [place(number) for number in range(1, len(stage.actions) + 1)]
+    marks = around.marks()
+    if wrapped := around_of(around.middleware, stage.middleware):
+        marks["around"] = wrapped
+    return [
+        stage.id,
+        _compact({"id": stage.id, **spec, **marks, **({"off": 1} if state else {})}),
+        "p" if stage.parallel else "s",
+        stage.max_parallel or FAN_OUT,
+        stage.join or 0,
+        "w" if stage.on_failure == "wait_all" else "f",
+        *before,
+        *after,
+        _initial(stage),
+        state,
+        *action_arguments(stage.actions, stage.id, places, marks, states),
+    ]
+
+
+def added_action_arguments(
+    actions: Sequence[ActionDefinition], adder: Entry, states: Sequence[str] = ()
+) -> list[object]:
     """Return *actions* that *adder* adds right after itself, as the scripts read them."""
     places = added_places(adder.order, adder.is_last, len(actions))
-    return action_arguments(actions, adder.stage, places, f"{adder.stage}/{adder.name}")
+    return action_arguments(actions, adder.stage, places, _added_marks(adder), states)
 
 
 def action_arguments(
-    actions: Sequence[ActionDefinition], stage_id: str, places: Iterable[str], added_by: str = ""
+    actions: Sequence[ActionDefinition],
+    stage_id: str,
+    places: Iterable[str],
+    marks: Mapping[str, Any],
+    states: Sequence[str] = (),
 ) -> list[object]:
-    """Return *actions* as the scripts read them: a count, then three texts for each."""
+    """Return *actions* as the scripts read them: a count, then four texts for each.
+
+    *marks* are what each of them takes from around it.
+    """
     arguments: list[object] = [len(actions)]
     for number, (action, order) in enumerate(zip(actions, places, strict=True), start=1):
-        spec = action.model_dump(mode="json", exclude_defaults=True)
-        spec |= {"name": action.name, "stage": stage_id, "order": order}
+        own = {**marks, "stage": stage_id, "order": order}
         if number == len(actions):
-            spec["last"] = 1
-        if added_by:
-            spec["added_by"] = added_by
-        carrier = Carrier(action.name, action.queue, action.priority, action.timeout)
-        arguments += [_compact(spec), carrier.to_text(), round((action.timeout or 0) * 1000)]
+            own["last"] = 1
+        state = states[number - 1] if states else ""
+        if state:
+            own["off"] = 1
+        arguments += [*entry_texts(action, own), state]
     return arguments
+
+
+def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Return what the plan keeps of an action: its text, its carrier, its timeout in ms."""
+    spec = action.model_dump(mode="json", exclude_defaults=True)
+    spec |= {"name": action.name, **marks}
+    timeout = action.timeout
+    if timeout is not None and action.isolation is not None:
+        timeout += START_SECONDS
+    carrier = Carrier(action.name, action.queue, action.priority, timeout)
+    return _compact(spec), carrier.to_text(), round((timeout or 0) * 1000)
+
+
+START_SECONDS = 30.0
+"""How long the process of an isolated action may take until its body begins, whose timeout counts
+from then. Only whoever looks from outside of the worker's process has to wait for so long."""
+
+
+def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
+    """Return the entries that *owner* waits for, as the scripts read them."""
+    details = _compact({"by": owner.path})
+    first = group.members[0].label if group.members else ""
+    arguments: list[object] = [
+        "group",
+        details,
+        "p" if group.parallel else "s",
+        group.limit or FAN_OUT,
+        group.quorum or 0,
+        "w" if group.on_failure == "wait_all" else "f",
+        _compact({"of": entry_id, "label": first if len(group.members) == 1 else ""}),
+        int(group.collect),
+        len(group.members),
+    ]
+    for number, member in enumerate(group.members, start=1):
+        arguments += _member_arguments(member, number, group, owner, entry_id)
+    return arguments
+
+
+def _member_arguments(
+    member: Member, number: int, group: Group, owner: Entry, entry_id: str
+) -> list[object]:
+    # By its index where it has one: the passes of a Repeat are members of groups of their own.
+    below = place(number if member.index is None else member.index + 1, owner.order)
+    marks = _inherited(owner)
+    marks["in"] = f"{owner.within}/{owner.name}{member.label}".lstrip("/")
+    if member.index is not None:
+        marks["index"] = member.index
+    if member.item is not NO_ITEM:
+        marks["item"] = member.item
+    places = [place(step, below) for step in range(1, len(member.actions) + 1)]
+    parts = action_arguments(member.actions, owner.stage, places, marks)
+    if group.collect and member.actions:
+        collected = {**marks, "stage": owner.stage, "order": places[-1], "last": 1, "collect": 1}
+        parts[-4:] = [*entry_texts(member.actions[-1], collected), ""]
+    return [_compact({"of": entry_id, "label": member.label}), *parts]
+
+
+def _inherited(entry: Entry) -> dict[str, Any]:
+    """What an entry hands on to those that it adds, or that are below it."""
+    marks: dict[str, Any] = {
+        "in": entry.within,
+        "depth": entry.depth,
+        "limited": int(entry.limited),
+        "around": list(entry.around),
+    }
+    marks = {name: value for name, value in marks.items() if value}
+    if entry.index is not None:
+        marks["index"] = entry.index
+    if entry.item is not NO_ITEM:
+        marks["item"] = entry.item
+    return marks
+
+
+def _added_marks(adder: Entry) -> dict[str, Any]:
+    return {**_inherited(adder), "depth": adder.depth + 1, "added_by": adder.path}
+
+
+def stage_hooks(
+    stage: StageDefinition, around: Surroundings
+) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return the text and the carrier of a stage's hooks; empty where there is none."""
+    uses = (*around.middleware, *stage.middleware)
+    before, after = has_stage_hooks(uses)
+    outer = len(around.middleware)
+    return (
+        _hook("before_stage", uses, stage.id, _FIRST, outer) if before else NO_HOOK,
+        _hook("after_stage", uses, stage.id, _LAST, outer) if after else NO_HOOK,
+    )
+
+
+def run_hooks(uses: Sequence[MiddlewareUse]) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return the text and the carrier of a run's hooks; empty where there is none."""
+    before, after = has_run_hooks(uses)
+    return (
+        _hook("before_run", uses, "", _FIRST) if before else NO_HOOK,
+        _hook("after_run", uses, "", _LAST) if after else NO_HOOK,
+    )
+
+
+def _hook(
+    name: str, uses: Sequence[MiddlewareUse], stage_id: str, order: str, outer: int | None = None
+) -> tuple[str, str]:
+    params = {"hook": name, "uses": [use.model_dump(mode="json") for use in uses], "outer": outer}
+    spec = {"action": HOOK, "params": params, "name": name, "stage": stage_id, "order": order}
+    return _compact(spec), Carrier(name).to_text()
 
 
 def check_plan_size(what: str, arguments: Iterable[object], limit: int) -> None:

@@ -7,11 +7,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
-from gostage_core.attempt import end_unreadable, entry_of, overtime_of, report_failure
 from gostage_core.errors import BrokerUnavailableError, CorruptRunError, StoreUnavailableError
 from gostage_core.failure import Failure
 from gostage_core.plan import Carrier
 from gostage_core.state.operations import Claim, Ready
+from gostage_core.verdict import end_unreadable, entry_of, overtime_of, report_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,11 +66,16 @@ class Rescuer:
     """
 
     def __init__(
-        self, state: State, messages: Messages, depth: Callable[[str], int | None]
+        self,
+        state: State,
+        messages: Messages,
+        depth: Callable[[str], int | None],
+        reply: Callable[[str], None] = lambda _run_id: None,
     ) -> None:
         self._state = state
         self._messages = messages
         self._depth = depth
+        self._reply = reply
         self._judge_from = 0.0
         self._out_of_reach = False
         self._broker_away = False
@@ -128,6 +133,8 @@ class Rescuer:
             answer = self._state.lose(run_id, entry, process, slot, counted=counted)
             if answer.word == "send":
                 self._send(run_id, entry, answer.details[0].encode())
+            else:
+                self._messages.send(run_id, answer.next)
 
         def aside() -> None:
             self._state.postpone("wake", member, _CORRUPT_PAUSE, known=False)
@@ -146,14 +153,18 @@ class Rescuer:
             self._find_lost(waiting)
 
     def _rouse_one(self, run_id: str, what: str, timer: str, waiting: list[_Waiting]) -> None:
-        word, *rest = self._state.rouse(run_id, what, timer, _DEADLINE)
-        if word == "send":
+        answer, rest = self._state.rouse(run_id, what, timer, _DEADLINE)
+        if answer.word == "send":
             self._send(run_id, what, cast("bytes", rest[0]))
-        elif word == "waiting":
+        elif answer.word == "waiting":
             carrier, sent_at, resends = cast("tuple[bytes, int, int]", tuple(rest))
             waiting.append(_Waiting(run_id, what, carrier, sent_at, resends))
-        elif word == "overtime":
+        elif answer.word == "overtime":
             self._end_overtime(run_id, what, rest)
+        elif answer.word == "reply":
+            self._reply(run_id)
+        else:
+            self._messages.send(run_id, answer.next)
 
     def _find_lost(self, waiting: list[_Waiting]) -> None:
         """Send again what was lost, and leave alone what only waits its turn.

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from gostage_core.errors import CorruptRunError
-from gostage_core.failure import Failure
-from gostage_core.state.client import newer_schema
-from gostage_core.state.keys import SCHEMA
-from gostage_core.status import ActionStatus, RunStatus
+from gostage_core.damage import readable
+from gostage_core.errors import PlanError
+from gostage_core.moments import Timed, moment
+from gostage_core.planning.tree import path_of, read_tree
+from gostage_core.status import ActionStatus
+from gostage_core.summary import failure_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from datetime import datetime
 
+    from gostage_core.failure import Failure
+    from gostage_core.ledger import Ledger, Revision
+    from gostage_core.planning.outline import PlanDiff, PlanOutline
+    from gostage_core.planning.tree import ActionNode, StageNode
+    from gostage_core.status import RunStatus
     from gostage_core.store import StoreReader
-
-_UNREADABLE: Final = (
-    *(LookupError, ValueError, TypeError, AttributeError, RecursionError),
-    *(OverflowError, OSError),  # of numbers that are no time
-    StopIteration,
-)
-
-ACTION_STATES: Final = {
-    "r": ActionStatus.PENDING,
-    "x": ActionStatus.RUNNING,
-    "z": ActionStatus.SLEEPING,
-    "w": ActionStatus.WAITING,
-    "c": ActionStatus.COMPLETED,
-    "f": ActionStatus.FAILED,
-    "s": ActionStatus.SKIPPED,
-    "m": ActionStatus.REMOVED,
-    "k": ActionStatus.CANCELLED,
-}
-"""The letters of the records in Redis, and what they are called."""
 
 
 @dataclass(frozen=True, slots=True)
-class ActionResult:
-    """One action of a plan, and how it went."""
+class ActionResult(Timed):
+    """One action of a plan, and how it went; ``duration`` counts from its first claim."""
 
     entry: str
     """Its id in the plan."""
@@ -60,19 +46,32 @@ class ActionResult:
     message: str = ""
     tags: tuple[str, ...] = ()
     added_by: str = ""
-    """``stage/action`` that added it at run time."""
+    """``stage/action`` that added it at run time, or ``operator:name``."""
+    within: str = ""
+    """What it is nested in, between its stage and its name: ``pack-all[3]``."""
+    parent: str = ""
+    """The entry of the action that it is nested in; empty in a stage."""
+    depth: int = 0
+    """How many actions it is nested in."""
+    phase: int = 0
+    """How often it has waited for something."""
+    child_run_id: str = ""
+    """The run that it waits or waited for."""
+    handled_by: str = ""
+    """Who kept its failure from failing what is around it."""
 
     @property
-    def duration(self) -> float | None:
-        """Seconds from its first claim to its end."""
-        if self.began_at is None or self.ended_at is None:
-            return None
-        return (self.ended_at - self.began_at).total_seconds()
+    def path(self) -> str:
+        """``stage/name``; with what it is nested in between: ``ship/pack-all[3]/wrap``."""
+        return "/".join(filter(None, (self.stage, self.within, self.name)))
 
 
 @dataclass(frozen=True, slots=True)
-class StageResult:
-    """One stage of a plan, with its actions in plan order."""
+class StageResult(Timed):
+    """One stage of a plan, with its actions in plan order.
+
+    What an action owns, as ``ForEach`` does, comes right after it, depth first.
+    """
 
     id: str
     name: str
@@ -85,50 +84,56 @@ class StageResult:
     """Whether it was added at run time."""
     entry: str = ""
     """Its id in the plan, by which the journal names it."""
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds from its begin to its end."""
-        if self.began_at is None or self.ended_at is None:
-            return None
-        return (self.ended_at - self.began_at).total_seconds()
+    error: Failure | None = None
+    """What it failed with."""
+    added_by: str = ""
+    """``stage/action`` that added it at run time, or ``operator:name``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a run as it is now."""
+    """The plan of a run as it is now, and by what it came to be so."""
 
     revision: int
     stages: Mapping[str, StageResult]
+    hooks: tuple[ActionResult, ...] = ()
+    """What the middleware of the run and of its stages did before and after them."""
+    ledger: Ledger | None = field(default=None, repr=False, compare=False)
+    """Reads the history of the plan."""
 
     @property
     def actions(self) -> tuple[ActionResult, ...]:
         """Every action, in plan order."""
         return tuple(action for stage in self.stages.values() for action in stage.actions)
 
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """One run as lists show it."""
-
-    run_id: str
-    workflow: str
-    name: str
-    status: RunStatus
-    tags: tuple[str, ...]
-    submitted_at: datetime
-    began_at: datetime | None = None
-    ended_at: datetime | None = None
-    deadline: datetime | None = None
-    error: Failure | None = None
-    bail_reason: str | None = None
-
     @property
-    def duration(self) -> float | None:
-        """Seconds from the first claim to the end."""
-        if self.began_at is None or self.ended_at is None:
-            return None
-        return (self.ended_at - self.began_at).total_seconds()
+    def revisions(self) -> tuple[Revision, ...]:
+        """Every revision of the plan, the first one first: when, by whom, why, what.
+
+        Reads the run's journal, like :meth:`at` and :meth:`diff`.
+        """
+        return self._ledger().revisions
+
+    def at(self, revision: int) -> PlanOutline:
+        """Return what the plan was as of *revision*: its stages and actions, and which would run.
+
+        Raises:
+            PlanError: the run has no such revision.
+        """
+        return self._ledger().at(revision)
+
+    def diff(self, first: int, second: int) -> PlanDiff:
+        """Return what changed from revision *first* to *second*; ``str()`` is for people.
+
+        Raises:
+            PlanError: the run has no such revision.
+        """
+        return self._ledger().diff(first, second)
+
+    def _ledger(self) -> Ledger:
+        if self.ledger is None:
+            raise PlanError("this plan was not read from a run; it has no history")
+        return self.ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,188 +161,89 @@ class RunResult:
         return self.plan.actions
 
 
-@contextmanager
-def readable(run_id: str, what: str) -> Iterator[None]:
-    """Read *what* of a run inside, whatever is there.
-
-    Raises:
-        CorruptRunError: it is not one of ours.
-    """
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise CorruptRunError(run_id, f"its {what} cannot be read ({error!r:.300})") from error
-
-
-def status_of(run_id: str, text: bytes, schema: bytes) -> RunStatus:
-    """Read a run's status.
-
-    Raises:
-        CorruptRunError: it is not one of ours.
-    """
-    with readable(run_id, "header"):
-        check_schema(run_id, schema)
-        return RunStatus(text.decode())
-
-
-def check_schema(run_id: str, schema: bytes) -> None:
-    """Refuse a run that a later version wrote.
-
-    Raises:
-        CorruptRunError: this version cannot read it.
-    """
-    if int(schema) > SCHEMA:
-        raise CorruptRunError(run_id, newer_schema(schema.decode()))
-
-
-def summary_of(run_id: str, header: Mapping[str, bytes]) -> RunSummary:
-    """Read a run's header.
-
-    Raises:
-        CorruptRunError: it is not one of ours.
-    """
-    with readable(run_id, "header"):
-        check_schema(run_id, header["schema"])
-        workflow = json.loads(header["definition"])
-        status = RunStatus(header["status"].decode())
-        why = json.loads(header["why"]) if "why" in header else {}
-        return RunSummary(
-            run_id=run_id,
-            workflow=header["workflow"].decode(),
-            name=workflow.get("name") or workflow["id"],
-            status=status,
-            tags=tuple(tag for tag in json.loads(header["tags"]) if tag),
-            submitted_at=_needed(_moment(header.get("submitted"))),
-            began_at=_moment(header.get("began")),
-            ended_at=_moment(header.get("ended")),
-            deadline=_moment(header.get("deadline")),
-            error=_run_failure(why) if status is RunStatus.FAILED else None,
-            bail_reason=why.get("reason") if status is RunStatus.BAILED else None,
-        )
-
-
-def plan_of(run_id: str, revision: int, fields: Mapping[str, bytes], status: RunStatus) -> Plan:
+def plan_of(
+    run_id: str,
+    revision: int,
+    fields: Mapping[str, bytes],
+    status: RunStatus,
+    ledger: Ledger | None = None,
+) -> Plan:
     """Read the whole plan of a run.
 
     Raises:
         CorruptRunError: it is not one of ours.
     """
     with readable(run_id, "plan"):
-        return Plan(revision, {stage.id: stage for stage in _stages(fields, status)})
+        tree = read_tree(fields, status)
+        return Plan(
+            revision=revision,
+            stages={stage.id: _stage(stage, fields) for stage in tree.stages},
+            hooks=tuple(_action(hook, fields) for hook in tree.hooks),
+            ledger=ledger,
+        )
 
 
 def failure_with_place(failure: Failure, plan: Plan, entry: str) -> Failure:
     """Return *failure* with the path of its action, where only the engine knew of it."""
     if failure.path or not entry:
         return failure
-    found = next(action for action in plan.actions if action.entry == entry)
-    return replace(failure, path=f"{found.stage}/{found.name}", action=found.action)
+    everything = (*plan.actions, *plan.hooks)
+    found = next(action for action in everything if action.entry == entry)
+    return replace(failure, path=found.path, action=found.action)
 
 
-def _stages(fields: Mapping[str, bytes], status: RunStatus) -> Iterator[StageResult]:
-    for node in _siblings(fields, _links(fields, "0")[2]):
-        links = _links(fields, node)
-        spec = json.loads(fields[f"s{node}"])
-        actions = tuple(_action(fields, n, status) for n in _siblings(fields, links[2]))
-        state, began, ended = _scope(fields.get(f"r{node}"))
-        yield StageResult(
-            id=spec["id"],
-            name=spec.get("name") or spec["id"],
-            status=_stage_status(state, actions, status),
-            actions=actions,
-            parallel=links[4] == "p",
-            began_at=_moment(began),
-            ended_at=_moment(ended),
-            added=links[6] != "0",
-            entry=node,
-        )
+def _stage(node: StageNode, fields: Mapping[str, bytes]) -> StageResult:
+    error = None
+    if node.failed and node.status is ActionStatus.FAILED:
+        spec = json.loads(fields[f"s{node.failed}"])
+        error = _node_failure(fields.get(f"e{node.failed}"), path_of(spec), spec["action"])
+    return StageResult(
+        id=node.id,
+        name=node.spec.get("name") or node.id,
+        status=node.status,
+        actions=tuple(_action(action, fields) for action in node.actions),
+        parallel=node.parallel,
+        began_at=moment(node.record[5]),
+        ended_at=moment(node.record[6]),
+        added=node.is_added,
+        entry=node.entry,
+        error=error,
+        added_by=node.spec.get("added_by", ""),
+    )
 
 
-def _siblings(fields: Mapping[str, bytes], first: str) -> Iterator[str]:
-    node, seen = first, 0
-    while node != "0":
-        yield node
-        seen += 1
-        if seen > len(fields):
-            raise ValueError("the plan's links run in a circle")
-        node = _links(fields, node)[1]
-
-
-def _links(fields: Mapping[str, bytes], node: str) -> list[str]:
-    return fields[f"l{node}"].decode().split(",")
-
-
-def _scope(record: bytes | None) -> tuple[str | None, bytes | None, bytes | None]:
-    if record is None:
-        return None, None, None
-    parts = record.split(b"|")
-    return parts[0].decode(), parts[5], parts[6]
-
-
-def _stage_status(
-    state: str | None, actions: tuple[ActionResult, ...], run: RunStatus
-) -> ActionStatus:
-    if state is None:
-        return ActionStatus.PENDING
-    if state == "c":
-        return ActionStatus.COMPLETED
-    if not run.is_terminal:
-        return ActionStatus.RUNNING
-    if any(action.status is ActionStatus.FAILED for action in actions):
-        return ActionStatus.FAILED
-    return ActionStatus.COMPLETED if run is RunStatus.BAILED else ActionStatus.CANCELLED
-
-
-def _action(fields: Mapping[str, bytes], node: str, run: RunStatus) -> ActionResult:
-    spec = json.loads(fields[f"s{node}"])
-    record = fields[f"r{node}"].decode().split("|") if f"r{node}" in fields else None
-    progress = json.loads(fields[f"p{node}"]) if f"p{node}" in fields else {}
+def _action(node: ActionNode, fields: Mapping[str, bytes]) -> ActionResult:
+    spec, entry = node.spec, node.entry
+    progress = json.loads(fields.get(f"p{entry}", b"{}"))
     return ActionResult(
-        entry=node,
+        entry=entry,
         name=spec["name"],
         action=spec["action"],
         stage=spec["stage"],
-        status=ACTION_STATES[record[0]] if record else ActionStatus.PENDING,
-        attempt=int(record[1]) if record else 0,
-        began_at=_moment(record[6].encode()) if record else None,
-        ended_at=_moment(record[7].encode()) if record else None,
-        worker=record[8] if record else "",
-        error=_node_failure(fields.get(f"e{node}"), spec),
+        status=node.status,
+        attempt=node.attempt,
+        began_at=moment(node.record[6]),
+        ended_at=moment(node.record[7]),
+        worker=node.record[8],
+        error=_node_failure(fields.get(f"e{entry}"), node.path, spec["action"]),
         progress=progress.get("fraction"),
         message=progress.get("message", ""),
         tags=tuple(spec.get("tags", ())),
         added_by=spec.get("added_by", ""),
+        within=spec.get("in", ""),
+        parent=node.parent,
+        depth=node.level,
+        phase=node.phase,
+        child_run_id=fields.get(f"u{entry}", b"").decode(),
+        handled_by=fields.get(f"b{entry}", b"").decode(),
     )
 
 
-def _node_failure(text: bytes | None, spec: Mapping[str, Any]) -> Failure | None:
+def _node_failure(text: bytes | None, path: str, action: str) -> Failure | None:
     if text is None:
         return None
     data = json.loads(text)
     if "released" in data:
         return None
-    failure = _run_failure(data)
-    if failure.path:
-        return failure
-    return replace(failure, path=f"{spec['stage']}/{spec['name']}", action=spec["action"])
-
-
-def _run_failure(data: Mapping[str, Any]) -> Failure:
-    if data.get("poison"):
-        return Failure(
-            "PoisonedError",
-            f"lost its worker {data['lost']} times; it is not tried again",
-            attempt=data["attempt"],
-        )
-    return Failure.from_data(dict(data))
-
-
-def _moment(ms: bytes | None) -> datetime | None:
-    number = float(ms) if ms else 0
-    return datetime.fromtimestamp(number / 1000, UTC) if number else None
-
-
-def _needed(moment: datetime | None) -> datetime:
-    if moment is None:
-        raise ValueError("no time of submission")
-    return moment
+    failure = failure_from(data)
+    return failure if failure.path else replace(failure, path=path, action=action)

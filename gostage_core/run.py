@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import redis
 
+from gostage_core.damage import readable
 from gostage_core.duration import seconds
+from gostage_core.edit import OPERATOR, Edit, left_to_workers
 from gostage_core.errors import (
     CorruptRunError,
     RunNotFoundError,
@@ -18,26 +20,27 @@ from gostage_core.errors import (
     StoreUnavailableError,
 )
 from gostage_core.journal import JournalEntry
-from gostage_core.result import (
-    RunResult,
-    failure_with_place,
-    plan_of,
-    readable,
-    status_of,
-    summary_of,
-)
-from gostage_core.source import RedisSource
+from gostage_core.ledger import Ledger
+from gostage_core.mailbox import read_messages
+from gostage_core.result import RunResult, failure_with_place, plan_of
+from gostage_core.source import RedisSource, texts_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.operations import Stored
 from gostage_core.store import StoreReader
+from gostage_core.summary import status_of, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from gostage_core.duration import Duration
-    from gostage_core.result import Plan, RunSummary
+    from gostage_core.edit import Send
+    from gostage_core.messages import Message
+    from gostage_core.planning.plan_edit import PlanEdit
+    from gostage_core.result import Plan
     from gostage_core.state.operations import State
     from gostage_core.status import RunStatus
+    from gostage_core.summary import RunSummary
 
 _LOOK_EVERY_SECONDS: Final = 1.0
 """How often a waiter looks by itself, should the notice of a change be lost."""
@@ -53,8 +56,9 @@ class Run:
         StoreUnavailableError: the server does not answer.
     """
 
-    def __init__(self, state: State, run_id: str) -> None:
+    def __init__(self, state: State, run_id: str, send: Send = left_to_workers) -> None:
         self._state = state
+        self._send = send
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -89,16 +93,11 @@ class Run:
 
     def result(self) -> RunResult:
         """Return how the run stands now, whether it has ended or not."""
-        with our_errors(self.run_id, self._state.settings.redis_url):
-            pipeline = self._state.client.pipeline(transaction=True)
-            pipeline.hgetall(self._key("run"))
-            pipeline.hgetall(self._key("plan"))
-            header, fields = (texts_of(part) for part in pipeline.execute())
-        if not header:
-            raise RunNotFoundError(self.run_id)
+        header, fields = RedisSource(self._state, self.run_id).plan()
         summary = summary_of(self.run_id, header)
         with readable(self.run_id, "header"):
-            plan = plan_of(self.run_id, int(header["revision"]), fields, summary.status)
+            ledger = Ledger(self.run_id, fields, int(header.get("planned", 0)), self.journal)
+            plan = plan_of(self.run_id, int(header["revision"]), fields, summary.status, ledger)
             failed = header.get("failed", b"").decode()
             error = summary.error and failure_with_place(summary.error, plan, failed)
             is_small = int(header["bytes"]) <= _SNAPSHOT_BYTES
@@ -167,6 +166,41 @@ class Run:
             if ended:
                 return
 
+    def messages(
+        self, follow: bool = False, *, after: int = 0, timeout: Duration | None = None
+    ) -> Iterator[Message]:
+        """Yield what the actions of the run have sent, in order; those of child runs too.
+
+        Resumable: give the last ``context.sequence`` that was seen as *after*.
+
+        Args:
+            follow: go on as more are sent, until the run has ended; outlasts a restart of the
+                server.
+            after: begin behind this message.
+            timeout: of *follow*, in seconds.
+
+        Raises:
+            RunTimeoutError: *timeout* seconds have passed; the run goes on.
+        """
+        if not follow:
+            self.status  # noqa: B018 - reading it is the check that there is such a run
+            yield from read_messages(self._state, self.run_id, after)
+            return
+        reached = False
+        for _ in self.changes(timeout):
+            try:
+                ended = self.status.is_terminal
+                reached = True
+                for message in read_messages(self._state, self.run_id, after):
+                    after = message.context.sequence
+                    yield message
+            except StoreUnavailableError:
+                if not reached:
+                    raise
+                continue
+            if ended:
+                return
+
     def changes(self, timeout: Duration | None = None) -> Iterator[None]:
         """Yield at once, and then whenever something of the run may have changed, without end.
 
@@ -201,6 +235,26 @@ class Run:
             raise RunStateError(
                 self.run_id, f"is {answer.details[0]} already; it cannot be cancelled"
             )
+
+    def edit(self, reason: str, *, actor: str = OPERATOR) -> AbstractContextManager[PlanEdit]:
+        """Change the plan of the run: ``with run.edit(reason="…", actor="ana") as plan:``.
+
+        The plan is read when the block begins. What is changed in it is applied when the block
+        ends: all of it or nothing, as one revision. Changes reach what has not begun. An exception
+        in the block applies nothing. To repeat after a PlanConflictError, begin a new block.
+
+        Args:
+            reason: kept in the run's journal.
+            actor: who does it, likewise.
+
+        Raises:
+            PlanConflictError: the run has moved on since the plan was read.
+            RunStateError: the run has ended.
+            PlanError: a change that the plan refuses: StageFinishedError, PlanLimitError and so on.
+            ValueError: there is no *reason*.
+        """
+        edit = Edit(self._state, self._send, self.run_id, reason=reason, actor=actor)
+        return edit.block()
 
     def _snapshot(self) -> StoreReader:
         return StoreReader(_Snapshot(RedisSource(self._state, self.run_id).dump()))
@@ -239,11 +293,6 @@ def _next_notice(notices: redis.client.PubSub, wait: float) -> None:
                 pass
     except (redis.ConnectionError, redis.TimeoutError):
         time.sleep(min(wait, 0.2))
-
-
-def texts_of(fields: Any) -> dict[str, bytes]:
-    """Return the fields of a hash with names as text, whatever they are."""
-    return {name.decode("utf-8", "surrogateescape"): value for name, value in fields.items()}
 
 
 def _why(actor: str, reason: str) -> str:

@@ -58,7 +58,10 @@ class Settings(BaseModel):
     """A store of at most so many bytes is sent along with the claim of an action."""
 
     max_value_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
-    """The largest value that the store takes, encoded."""
+    """The largest value that the store takes, encoded, and the largest message."""
+
+    max_messages: int = Field(default=100_000, ge=1)
+    """How many messages of its actions a run keeps."""
 
     max_plan_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     """The largest definition that a submit takes, as JSON."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from gostage_core.authoring.definition import WorkflowDefinition
 from gostage_core.context import View
+from gostage_core.errors import RunNotFoundError
 from gostage_core.state.client import our_errors
 
 if TYPE_CHECKING:
@@ -45,6 +47,27 @@ class RedisSource:
             spec = cast("bytes", client.hget(self._key("plan"), f"s{node.decode()}"))
         return _view(header), _view(spec)
 
+    def plan(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Read the run's header and its whole plan, as they are at one moment.
+
+        Raises:
+            RunNotFoundError: no such run.
+        """
+        with self._errors():
+            pipeline = self._state.client.pipeline(transaction=True)
+            pipeline.hgetall(self._key("run"))
+            pipeline.hgetall(self._key("plan"))
+            header, fields = (texts_of(part) for part in pipeline.execute())
+        if not header:
+            raise RunNotFoundError(self._run_id)
+        return header, fields
+
+    def workflow(self) -> WorkflowDefinition:
+        """Read what the run's workflow is, without its stages."""
+        with self._errors():
+            text = cast("bytes", self._state.client.hget(self._key("run"), "definition"))
+        return workflow_head(text)
+
     def deadline_ms(self) -> int | None:
         """Read the run's deadline by the server's clock."""
         with self._errors():
@@ -61,6 +84,16 @@ class RedisSource:
 
     def _errors(self) -> AbstractContextManager[None]:
         return our_errors(self._run_id, self._state.settings.redis_url)
+
+
+def texts_of(fields: Any) -> dict[str, bytes]:
+    """Return the fields of a hash with names as text, whatever they are."""
+    return {name.decode("utf-8", "surrogateescape"): value for name, value in fields.items()}
+
+
+def workflow_head(text: bytes) -> WorkflowDefinition:
+    """Return a workflow without its stages, from the text in its run's header."""
+    return WorkflowDefinition.model_validate({**json.loads(text), "stages": ()})
 
 
 def _view(text: bytes) -> View:

@@ -17,7 +17,7 @@ from gostage_core.naming import check_name
 from gostage_core.state.changes import KEEP_TTL, Deleted, Grown, Put, Step, put_over, replaces
 from gostage_core.state.operations import Stored
 from gostage_core.state.reader import MISSING, Source, StoreReader, name_and_type, read_as
-from gostage_core.state.stored import ABSENT, LARGEST, Metadata, stored_type
+from gostage_core.state.stored import ABSENT, LARGEST, Metadata, stored_type, whole
 from gostage_core.values.annotations import alternatives, item_hints
 from gostage_core.values.codec import decode_as, encode
 from gostage_core.values.fields import updated_many
@@ -119,6 +119,28 @@ class AttemptStore(StoreReader):
 
     def __setitem__(self, key: Key[Any] | str, value: Any) -> None:
         self.put(key, value)
+
+    def encoded(self, key: Key[Any] | str) -> bytes:
+        """Return the value of *key* as it is stored, whatever it is.
+
+        Raises:
+            KeyNotFoundError: no such key.
+        """
+        name = name_and_type(key)[0]
+        stored = self._stored(name)
+        if stored.value is None:
+            raise KeyNotFoundError(name)
+        return whole(stored)
+
+    def put_encoded(self, key: Key[Any] | str, data: bytes) -> None:
+        """Set *key* to a value that another store holds, as it is stored there.
+
+        Raises:
+            ValueTooLargeError: it is larger than ``GOSTAGE_MAX_VALUE_BYTES``.
+        """
+        name = name_and_type(key)[0]
+        _check_size(f"the value of {name!r}", data, self._limit)
+        self._put(name, data, None)
 
     def delete(self, key: Key[Any] | str) -> bool:
         """Remove *key*; tell whether it was there."""
@@ -283,6 +305,18 @@ def encoded_value(key: Key[Any] | str, value: Any, limit: int) -> tuple[str, byt
         decode_as(data, wanted, name)
     _check_size(f"the value of {name!r}", data, limit)
     return name, data
+
+
+def encoded_result(name: str, value: Any, limit: int) -> bytes:
+    """Return what the action *name* returns as it is kept for the entry above it.
+
+    Raises:
+        NotStorableError: no type of the store holds *value*.
+        ValueTooLargeError: encoded, it is larger than *limit* bytes.
+    """
+    data = encode(value)
+    _check_size(f"what {name!r} returns", data, limit)
+    return data
 
 
 def _check_size(what: str, data: bytes | str, limit: int) -> None:

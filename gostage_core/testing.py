@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.authoring.definition import ActionDefinition, StageDefinition
+from gostage_core.authoring.waits import NO_ITEM, HookStart, Outcome
 from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View
+from gostage_core.errors import ResourceNotFoundError
+from gostage_core.messages import check_type, payload_text
+from gostage_core.middleware.context import HookContext
+from gostage_core.planning.planned import planned_tree, running
 from gostage_core.settings import Settings
 from gostage_core.state.operations import Stored
 from gostage_core.store import AttemptStore, encoded_value
+from gostage_core.values.codec import to_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from typing import Literal
+
+    from gostage_core.authoring.workflow import Stage
+    from gostage_core.middleware.context import HookName
+    from gostage_core.planning.tree import Tree
 
 
-__all__ = ["AttemptLostError", "BailSignal", "context"]
+_OWN_ENTRY: Final = "1"
+
+__all__ = ["AttemptLostError", "BailSignal", "TrialContext", "context", "hook_context"]
 
 
 class _Values:
@@ -33,9 +48,18 @@ class _Values:
 class _NoEngine:
     """Stands where the engine would: nothing is cancelled, every write is taken."""
 
-    def __init__(self, workflow: View, stage: View, deadline: datetime | None) -> None:
+    def __init__(
+        self, workflow: View, stage: View, deadline: datetime | None, outcome: Outcome, plan: Tree
+    ) -> None:
         self._views = (workflow, stage)
         self._deadline = deadline
+        self._plan = plan
+        self._outcome = outcome
+        self.messages: list[tuple[str, Any]] = []
+        self.published: list[tuple[Any, ...]] = []
+
+    def publish(self, *args: Any, **options: Any) -> None:
+        self.published.append((*args, options))
 
     def describe(self) -> tuple[View, View]:
         return self._views
@@ -44,7 +68,27 @@ class _NoEngine:
         return self._deadline
 
     def has_stage(self, stage_id: str) -> bool:
-        return stage_id == self._views[1].id
+        return any(stage.id == stage_id for stage in self._plan.stages)
+
+    def plan(self) -> Tree:
+        return self._plan
+
+    def admit(self, actions: Sequence[ActionDefinition]) -> None:
+        """Let everything be added: there are no guard rails."""
+
+    def outcome(self) -> Outcome:
+        return self._outcome
+
+    def keeps_result(self) -> bool:
+        return True
+
+    def hook_start(self) -> HookStart:
+        return HookStart("completed")
+
+    def send(self, type: str, payload: object) -> None:
+        kind = check_type(type)
+        text = payload_text(kind, payload, Settings().max_value_bytes)
+        self.messages.append((kind, json.loads(text)))
 
     def may_go_on(self, progress: str = "") -> bool:
         return True
@@ -53,9 +97,41 @@ class _NoEngine:
         """Keep the changes where they are: they are read from there."""
 
 
+class _Given:
+    """The resources that a test has at hand."""
+
+    __slots__ = ("_objects",)
+
+    def __init__(self, objects: Mapping[str, object]) -> None:
+        self._objects = dict(objects)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # no resource's: Python's own protocols look for such names
+            raise AttributeError(name)
+        if name not in self._objects:
+            advice = f"in this test; give it one: context(resources={{{name!r}: …}})"
+            raise ResourceNotFoundError(name, advice)
+        return self._objects[name]
+
+    def __dir__(self) -> list[str]:
+        return sorted(self._objects)
+
+
+class TrialContext(ActionContext):
+    """The context of an attempt that is no run's."""
+
+    def __init__(self, *, port: _NoEngine, **given: Any) -> None:
+        super().__init__(port=port, **given)
+        self.sent = port.messages
+        """What the action has sent: type and payload of each message, in order."""
+        self.published = port.published
+        """The messages of other Celery tasks that it has published: what it gave, and options."""
+
+
 def context(
     store: Mapping[Any, Any] | None = None,
     *,
+    resources: Mapping[str, object] | None = None,
     run_id: str = "test-run",
     workflow: str = "test",
     stage: str = "test",
@@ -63,15 +139,21 @@ def context(
     tags: Sequence[str] = (),
     attempt: int = 1,
     deadline: datetime | None = None,
-) -> ActionContext:
+    item: object = NO_ITEM,
+    index: int | None = None,
+    phase: int = 0,
+    outcome: Outcome | None = None,
+    plan: Sequence[Stage] = (),
+) -> TrialContext:
     """Return a context to call an action with in a unit test: no server, no worker.
 
     Values go through the same codec and checks as in a run, so what fails there fails here. What
-    the action adds to the plan is in ``context.additions``; ``give_up()`` sets ``cancelled``;
-    ``bail()`` raises :class:`BailSignal`.
+    the action adds to the plan is in ``context.additions``, what it sends in ``context.sent``;
+    ``give_up()`` sets ``cancelled``; ``bail()`` raises :class:`BailSignal`.
 
     Args:
         store: values that the action finds, by name or by typed key.
+        resources: what the action finds in ``ctx.resources``, by name; most often fakes.
         run_id: of the run that it believes to be in.
         workflow: id of its workflow.
         stage: id of its stage.
@@ -79,18 +161,68 @@ def context(
         tags: its tags.
         attempt: which try this is.
         deadline: of the run.
+        item: of the ``ForEach`` that it believes to be in.
+        index: which item, or which pass of a ``Repeat``, from 0.
+        phase: how often it has waited for something before.
+        outcome: how that went for which it waited.
+        plan: the stages that it finds in ``ctx.stages``; in its own one it stands at the front.
 
     Raises:
         StoreError: a key or a value of *store* is none that a run could have.
     """
     limit = Settings().max_value_bytes
     values = dict(encoded_value(key, value, limit) for key, value in (store or {}).items())
-    return ActionContext(
+    return TrialContext(
         run_id=run_id,
-        entry="1",
+        entry=_OWN_ENTRY,
         stage_id=stage,
         action=View(action, action, "", tuple(tags)),
         attempt=attempt,
         store=AttemptStore(_Values(values), place=f"{stage}:11", value_limit=limit, whole=values),
-        port=_NoEngine(View(workflow, workflow), View(stage, stage), deadline),
+        port=_NoEngine(
+            View(workflow, workflow),
+            View(stage, stage),
+            deadline,
+            outcome or Outcome(),
+            _plan(stage, action, plan),
+        ),
+        phase=phase,
+        item=item if item is NO_ITEM else to_tree(item),
+        index=index,
+        resources=_Given(resources or {}),
+    )
+
+
+def hook_context(
+    ctx: TrialContext | None = None,
+    *,
+    hook: HookName = "before_stage",
+    level: Literal["workflow", "stage"] = "stage",
+    scratch: dict[str, Any] | None = None,
+) -> HookContext:
+    """Return a context to call a hook of a middleware with in a unit test.
+
+    What the hook writes, adds and sends is in *ctx*; whether it skips, in ``skip_reason``. For
+    ``after`` hooks there is ``ScopeOutcome("failed", Failure(...))``, whose ``recovered`` tells.
+
+    Args:
+        ctx: of :func:`context`; by default one with an empty store.
+        hook: which hook it is for: what is not possible in that one raises as in a run.
+        level: whether the middleware is used on the workflow or on the stage.
+        scratch: what the hook before the scope has left.
+    """
+    return HookContext(
+        ctx or context(), hook, "test", position=0, level=level, scratch=dict(scratch or {})
+    )
+
+
+def _plan(stage_id: str, action: str, stages: Sequence[Stage]) -> Tree:
+    """Return a plan in which the action runs."""
+    own = ActionDefinition(action="test", name=action)
+    given = [stage.definition() for stage in stages]
+    ahead = [one for one in given if one.id == stage_id] or [StageDefinition(id=stage_id)]
+    mine = ahead[0].model_copy(update={"actions": (own, *ahead[0].actions)})
+    planned = [mine if one.id == stage_id else one for one in given]
+    return running(
+        planned_tree(planned if ahead[0] in given else [mine, *planned], first=2), stage_id
     )

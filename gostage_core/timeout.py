@@ -54,3 +54,5 @@ def giving_up(seconds: float | None, give_up: Callable[[], None]) -> Iterator[No
         yield
     finally:
         timer.cancel()
+        # A body that was told may end before who told it has: both must agree on what became of it.
+        timer.join()

@@ -3,5 +3,6 @@
 from gostage_workers.app import create_app
 from gostage_workers.cluster import LocalCluster
 from gostage_workers.install import install
+from gostage_workers.resources import resource
 
-__all__ = ["LocalCluster", "create_app", "install"]
+__all__ = ["LocalCluster", "create_app", "install", "resource"]

@@ -147,6 +147,8 @@ class LocalCluster:
             return
         try:
             self._stop_workers()
+            if self._runner is not None:
+                self._runner.close()
         finally:
             self._stop_server()
             if self._directory is not None:
@@ -272,14 +274,14 @@ class LocalCluster:
     def _end_idle(self, workers: Sequence[ClusterWorker]) -> None:
         """End the workers that are at nothing: Celery's own way takes an idle one three seconds.
 
-        One that takes a message at this very moment loses it, which costs a run of a kept
-        *data_dir* a second when it goes on.
+        Not those with resources to tear down. One that takes a message at this very moment loses
+        it, which costs a run of a kept *data_dir* a second when it goes on.
         """
         if self.server is None or self._runner is None:
             return
         with contextlib.suppress(UnavailableError):
             working = State(self._runner.settings).working()
-            for worker in workers:
+            for worker in (one for one in workers if not one.tears_down):
                 if not any(process.startswith(f"{worker.name}.") for process in working):
                     worker.process.stop(0)
 

@@ -50,6 +50,12 @@ class ClusterWorker:
         said = Announcement.read(self._said)
         return said is not None and said.refused is None and said.pid == self.pid
 
+    @property
+    def tears_down(self) -> bool:
+        """Whether it may have resources to tear down at its end."""
+        said = Announcement.read(self._said)
+        return said is not None and said.tears_down
+
     def log_tail(self, lines: int = 20) -> str:
         """Return the last *lines* lines of its output."""
         return self.process.log_tail(lines)

@@ -6,6 +6,7 @@ import os
 import threading
 from typing import Final
 
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]  # stubs of 4.2
 from billiard.process import current_process
 
 _BOOT: Final = "_GOSTAGE_BOOT"
@@ -16,8 +17,10 @@ _ending = threading.Event()
 
 
 def stopping() -> bool:
-    """Tell whether this worker is on its way out: nothing should wait for Redis any more."""
-    return _ending.is_set()
+    """Tell whether this process is on its way out: nothing should wait for Redis any more."""
+    # A pool's child is told by SIGTERM alone. Billiard sets its handler over any that
+    # worker_process_init could install, notes that it ran, and raises SystemExit.
+    return _ending.is_set() or bool(terminate_handler_fired())
 
 
 def stop_waiting() -> None:

@@ -12,6 +12,7 @@ from gostage_core.broker.app import TRANSPORT, is_redis, use_our_transport
 from gostage_core.errors import ConfigurationError
 from gostage_core.settings import Settings
 from gostage_workers.installation import attach, installation_of
+from gostage_workers.resource_scopes import process_scope
 from gostage_workers.steps import RescuerStep
 from gostage_workers.tasks import register
 
@@ -44,6 +45,7 @@ def install(
         _repair_transport(app)
         _consume_our_queue(app, settings.namespace)
         app.steps["worker"].add(RescuerStep)
+        _tear_resources_down()
     for module in (*settings.modules, *modules):
         _import(module)
     return app
@@ -75,6 +77,16 @@ def _consume_our_queue(app: Celery, queue: str) -> None:
             queues.select_add(queue)
 
     signals.celeryd_after_setup.connect(add, weak=False)
+
+
+def _tear_resources_down() -> None:
+    """Have the resources of a process torn down at its end: a pool's child's, or a worker's own."""
+
+    def close(**_: Any) -> None:
+        process_scope.close()
+
+    for ending in (signals.worker_process_shutdown, signals.worker_shutdown):
+        ending.connect(close, weak=False, dispatch_uid="gostage.resources")
 
 
 def _import(module: str) -> None:

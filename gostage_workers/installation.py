@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 from gostage_core.attempt import Executor, Place
 from gostage_core.broker.app import direct_line
 from gostage_core.coordinator import Coordinator
+from gostage_core.runner import Runner
 from gostage_core.state.operations import State
 from gostage_core.timeout import giving_up, interrupting
 from gostage_workers.identity import in_pool_child, process_name, stopping
+from gostage_workers.isolation import Isolation
+from gostage_workers.publishing import Publisher
+from gostage_workers.resource_scopes import process_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +41,7 @@ class Installation:
         self._lock = threading.Lock()
         self._pid = 0
         self._state: State | None = None
+        self._runner: Runner | None = None
         self._executor: Executor | None = None
 
     @property
@@ -46,12 +51,27 @@ class Installation:
         assert self._state is not None
         return self._state
 
+    @property
+    def runner(self) -> Runner:
+        """What submits runs from this very process."""
+        self._in_this_process()
+        if self._runner is None:
+            self._runner = Runner(settings=self.settings, app=self.app)
+        return self._runner
+
     def executor(self, node: str) -> Executor:
         """Return the executor of this process, on the worker called *node*."""
         self._in_this_process()
         if self._executor is None:
-            guard = interrupting if in_pool_child() else giving_up
-            place = Place(process_name(node), guard, stopping)
+            process = process_name(node)
+            place = Place(
+                process,
+                interrupting if in_pool_child() else giving_up,
+                stopping,
+                process_scope.attempt,
+                Publisher(self.app, self.settings.namespace),
+                isolate=Isolation(self.settings, process),
+            )
             self._executor = Executor(self.state, place, reached=lambda m: self.reached(m))
         return self._executor
 
@@ -62,7 +82,7 @@ class Installation:
         with self._lock:
             if self._pid != os.getpid():
                 self._state = State(self.settings)
-                self._executor = None
+                self._executor = self._runner = None
                 self._pid = os.getpid()
 
 

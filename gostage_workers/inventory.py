@@ -1,4 +1,4 @@
-"""What a worker must load in order to know the actions that this process has registered."""
+"""What a worker must load in order to know the actions and resources registered in this process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gostage_core.authoring.conditions import conditions
+from gostage_core.authoring.middleware import middlewares
 from gostage_core.authoring.registry import registry
 from gostage_core.errors import ConfigurationError
 from gostage_core.naming import canonical_module
+from gostage_workers.resources import resource_registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +32,12 @@ class Inventory:
 
 
 def take_inventory(modules: Sequence[str] = ()) -> Inventory:
-    """Return what a worker must load: *modules*, or whatever registered actions here.
+    """Return what a worker must load: *modules*, or whatever registered something here.
 
     The script that this process runs is a part of it in both cases, if it has registered any.
 
     Raises:
-        ConfigurationError: actions were registered where there is no file to load them from.
+        ConfigurationError: something was registered where there is no file to load it from.
     """
     registered = _registered_modules()
     found = sorted(name for name in registered - {_MAIN} if not _is_our_own(name))
@@ -48,14 +51,20 @@ def take_inventory(modules: Sequence[str] = ()) -> Inventory:
     if modules:
         return Inventory(names)
     raise ConfigurationError(
-        "actions were registered at a prompt, in a notebook or by a program read from stdin, "
-        "and a worker has no file to load them from; move them to a module and import it, "
+        "actions or resources were registered at a prompt, in a notebook or by a program read from "
+        "stdin, and a worker has no file to load them from; move them to a module and import it, "
         "or name with modules=[…] what the workers shall import"
     )
 
 
 def _registered_modules() -> set[str]:
-    return {registry.get(id).__module__ for id in registry.ids()}
+    things = [
+        *(registry.get(id) for id in registry.ids()),
+        *(middlewares.get(id) for id in middlewares.ids()),
+        *(conditions.get(id) for id in conditions.ids()),
+        *(resource_registry.get(name) for name in resource_registry.ids()),
+    ]
+    return {thing.__module__ for thing in things}
 
 
 def _is_our_own(module: str) -> bool:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gostage_core.errors import ConfigurationError, GostageError
 from gostage_workers.app import create_app
+from gostage_workers.resources import ends_with_teardown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +85,8 @@ class Announcement(BaseModel):
 
     pid: int
     refused: str | None = None
+    tears_down: bool = False
+    """Whether it may have resources to tear down, and must be let end by itself."""
 
     def write(self, path: Path) -> None:
         """Put it at *path*, at once and whole."""
@@ -129,14 +132,19 @@ def main() -> None:
 
 def _load(launch: Launch) -> None:
     if launch.main_path is not None and launch.main_name is not None:
-        with _while_loading(launch.main_path):
-            _load_script(launch.main_path, launch.main_name)
+        with while_loading(launch.main_path):
+            load_script(launch.main_path, launch.main_name)
     for module in launch.modules:
-        with _while_loading(module):
+        with while_loading(module):
             import_module(module)
 
 
-def _load_script(path: str, name: str) -> None:
+def load_script(path: str, name: str) -> None:
+    """Load the script at *path* as the module *name*, so never as ``__main__``.
+
+    Raises:
+        ConfigurationError: it cannot be loaded so.
+    """
     if name in sys.modules:
         raise ConfigurationError(
             f"the script {path} has the name of a module that workers use, {name!r}; rename it"
@@ -151,7 +159,12 @@ def _load_script(path: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _while_loading(what: str) -> Iterator[None]:
+def while_loading(what: str) -> Iterator[None]:
+    """Let :func:`loading` tell *what* meanwhile, and errors say what could not be loaded.
+
+    Raises:
+        ConfigurationError: an error ended the block.
+    """
     global _loading
     _loading = what
     try:
@@ -180,7 +193,8 @@ def _refuse(launch: Launch, error: GostageError) -> NoReturn:
 
 def _announce(launch: Launch, refused: str | None = None) -> None:
     if launch.ready_file is not None:
-        Announcement(pid=os.getpid(), refused=refused).write(Path(launch.ready_file))
+        said = Announcement(pid=os.getpid(), refused=refused, tears_down=ends_with_teardown())
+        said.write(Path(launch.ready_file))
 
 
 def _arguments(launch: Launch) -> list[str]:

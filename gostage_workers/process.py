@@ -205,14 +205,14 @@ class Supervised:
         return process
 
     def _await_end(self, process: subprocess.Popen[bytes]) -> None:
-        _wait_unreaped(process)
+        wait_unreaped(process)
         with self._lock:
             self._kill_group()
             self.exit_code = process.wait()
             self._process = None
 
     def _kill_group(self) -> None:
-        # The main process leads the group, and is not reaped yet (see _wait_unreaped), so the
+        # The main process leads the group, and is not reaped yet (see wait_unreaped), so the
         # number is still its own. macOS answers EPERM where only the ended leader is left.
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -244,7 +244,8 @@ def _guarded(argv: list[str], parent: int) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _GUARD, str(parent), *argv]
 
 
-def _wait_unreaped(process: subprocess.Popen[bytes]) -> None:
+def wait_unreaped(process: subprocess.Popen[bytes]) -> None:
+    """Wait until *process* has ended, and leave its number to it."""
     # Once reaped, its number may become another process's, and kill() would hit that.
     if hasattr(os, "waitid"):
         with contextlib.suppress(ChildProcessError):

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -14,6 +15,7 @@ from celery import bootsteps, signals
 from gostage_core.broker.depth import queue_depth
 from gostage_core.errors import UnavailableError
 from gostage_core.preflight import check_server
+from gostage_core.replies import send_reply
 from gostage_core.rescuer import Rescuer
 from gostage_workers.identity import new_boot, process_name, stop_waiting
 from gostage_workers.installation import installation_of
@@ -150,7 +152,12 @@ class Watch(Repeating):
 
     def __init__(self, installation: Installation, household: Household) -> None:
         super().__init__(installation, household)
-        self._rescuer = Rescuer(installation.state, installation.coordinator, self._depth)
+        self._rescuer = Rescuer(
+            installation.state,
+            installation.coordinator,
+            self._depth,
+            partial(send_reply, installation.state),
+        )
         self._known: set[str] = set()
 
     def once(self) -> None:

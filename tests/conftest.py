@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gostage_core.authoring.conditions import conditions
 from gostage_core.authoring.registry import registry
 from gostage_core.settings import Settings
 from gostage_core.state.operations import State
@@ -43,7 +44,7 @@ def state(settings: Settings) -> Iterator[State]:
 
 @pytest.fixture
 def fresh_registry() -> Iterator[None]:
-    with registry.isolated():
+    with registry.isolated(), conditions.isolated():
         yield
 
 

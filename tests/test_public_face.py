@@ -5,18 +5,28 @@ import gostage_workers
 
 CORE = {
     "AccessRefusedError", "Action", "ActionContext", "ActionFunction", "ActionNotFoundError",
-    "ActionResult", "ActionStatus", "ActionTimeoutError", "BrokerUnavailableError",
-    "ConfigurationError", "CorruptRunError", "CorruptValueError", "DeadlineExceededError",
-    "DefinitionError", "DuplicateActionError", "DuplicateStageError", "Failure", "GostageError",
-    "InvalidActionError", "InvalidKeyError", "InvalidWorkflowError", "JournalEntry", "Key",
-    "KeyConflictError", "KeyNotFoundError", "Metadata", "NoRetry", "NotStorableError", "Plan",
-    "PlanError", "PoisonedError", "Retry", "RetryAfter", "Run", "RunError", "RunExistsError",
-    "RunNotFoundError", "RunResult", "RunStateError", "RunStatus", "RunSummary", "RunTimeoutError",
-    "Runner", "ServerUnfitError", "Settings", "Stage", "StageFinishedError", "StageNotFoundError",
-    "StageResult", "StoreError", "StoreTypeError", "StoreUnavailableError", "UnavailableError",
-    "UnknownActionError", "UnknownTypeError", "ValueTooLargeError", "Workflow", "action", "stored",
+    "ActionResult", "ActionSelection", "ActionStatus", "ActionTimeoutError", "Addition",
+    "Branch", "BrokerUnavailableError", "CanvasError", "CeleryTask", "ChildCancelledError",
+    "Condition", "ConditionTypeError", "ConfigurationError", "CorruptRunError",
+    "CorruptValueError", "DeadlineExceededError", "DefinitionError", "DuplicateActionError",
+    "DuplicateStageError", "Failure", "ForEach", "GostageError", "HookContext", "HookError",
+    "InvalidActionError", "InvalidKeyError", "InvalidResourceError", "InvalidWorkflowError",
+    "JournalEntry", "Key", "KeyConflictError", "KeyNotFoundError", "Limits", "Logging",
+    "Message", "MessageContext", "MessageLimitError", "Metadata", "Middleware", "NoRetry",
+    "NotStorableError", "Notification", "OutlinedAction", "OutlinedStage", "Plan", "PlanChange",
+    "PlanConflictError", "PlanDiff", "PlanEdit", "PlanError", "PlanLimitError", "PlanOutline",
+    "PlannedAction", "PlannedStage", "PoisonedError", "ProcessDiedError", "Repeat",
+    "RepeatLimitError", "ResourceError", "ResourceNotFoundError", "Resources", "Retry",
+    "RetryAfter", "Revision", "Run", "RunError", "RunExistsError", "RunFailedError",
+    "RunNotFoundError", "RunResult", "RunStateError", "RunStatus", "RunSummary",
+    "RunTimeoutError", "RunWorkflow", "Runner", "ScopeOutcome", "ServerUnfitError", "Settings",
+    "Stage", "StageFilter", "StageFinishedError", "StageNotFoundError", "StageResult",
+    "StageSelection", "StageView", "StoreError", "StoreInjection", "StoreTypeError",
+    "StoreUnavailableError", "TimeLimit", "Timing", "UnavailableError", "UnknownActionError",
+    "UnknownConditionError", "UnknownMiddlewareError", "UnknownTypeError", "ValueTooLargeError",
+    "Workflow", "action", "condition", "otherwise", "quorum", "run_signature", "stored", "when",
 }  # fmt: skip
-WORKERS = {"LocalCluster", "create_app", "install"}
+WORKERS = {"LocalCluster", "create_app", "install", "resource"}
 
 
 def test_the_face_of_the_core_is_what_is_listed() -> None:

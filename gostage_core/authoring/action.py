@@ -32,7 +32,7 @@ from gostage_core.authoring.action_checks import (
     settled_id,
 )
 from gostage_core.authoring.definition import ActionDefinition, default_name
-from gostage_core.authoring.options import ActionOptions, checked_options
+from gostage_core.authoring.options import ActionOptions, check_isolation, checked_options
 from gostage_core.authoring.parameters import parameter_problems, parameters_of
 from gostage_core.authoring.problems import listing, reason, shown
 from gostage_core.authoring.registry import registry
@@ -83,6 +83,8 @@ class Action(BaseModel):
     __action_id__: ClassVar[str] = ""
     __action_options__: ClassVar[dict[str, Any]] = {}
     __action_defaults__: ClassVar[dict[str, Any]] = {}
+    __own_init__: ClassVar[bool] = False
+    """Whether the class may have an ``__init__``: what comes with gostage is built by position."""
     _gostage_options: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init_subclass__(cls, *, id: str | None = None, **options: Unpack[OptionKeywords]) -> None:
@@ -94,7 +96,7 @@ class Action(BaseModel):
     def __pydantic_init_subclass__(cls, *, id: str | None = None, **options: object) -> None:
         """Check the class, settle its options and register it, unless it is abstract."""
         refuse_reserved(cls.__name__, cls.model_fields)
-        if cls.__init__ is not Action.__init__:
+        if cls.__init__ is not Action.__init__ and not cls.__own_init__:
             raise InvalidActionError(
                 f"{cls.__name__}: an action has no __init__ of its own; declare fields, and "
                 f"compute what follows from them in execute()"
@@ -160,6 +162,17 @@ class Action(BaseModel):
         chosen = checked_options(overrides, f"{type(self).__name__}.options()")
         return with_options(self, chosen)
 
+    def _gostage_check(self, where: str) -> None:
+        """Check that this process can build the actions that this one is made of."""
+
+    def _gostage_settled(self, where: str) -> Self:
+        """Return this action, read from a document, with every option of what is inside settled."""
+        return self
+
+    def _gostage_child_depth(self) -> int:
+        """Return how deep the child runs nest that this action starts."""
+        return 0
+
 
 def with_options(action: ActionT, options: Mapping[str, Any]) -> ActionT:
     """Return *action* with *options*, which have been checked."""
@@ -176,11 +189,13 @@ def definition_of(action: Action) -> ActionDefinition:
     """Return *action* as data: its id, its parameters as JSON, and every option settled.
 
     Raises:
-        InvalidActionError: a parameter cannot be written as JSON, or would not come back the same.
+        InvalidActionError: a parameter cannot be written as JSON, or would not come back the same;
+            or options that do not go together.
     """
     cls = type(action)
     params = parameters_of(action)
     options = {**cls.__action_defaults__, **action._gostage_options}
+    check_isolation(options, cls.__name__)
     # What takes back an option of the class is written although it is at its own default.
     written = {name for name, value in options.items() if value != _PLAIN[name]}
     written.update(action._gostage_options, ["action", "params"] if params else ["action"])

@@ -66,8 +66,8 @@ def refuse_generator(owner: str, body: Callable[..., object]) -> None:
         )
 
 
-def settled_id(cls: type, given: str | None) -> str:
-    """Return the registry id of *cls*: the one that is *given*, or ``module:qualname``.
+def settled_id(cls: type | Callable[..., object], given: str | None) -> str:
+    """Return the registry id of a class or function: the *given* one, or ``module:qualname``.
 
     Raises:
         InvalidActionError: it is not 1 to 200 characters of printable ASCII without spaces.

@@ -5,9 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, SkipValidation, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    SkipValidation,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import from_json
 
 from gostage_core.authoring.definition_fields import (
@@ -20,7 +27,7 @@ from gostage_core.authoring.definition_fields import (
 )
 from gostage_core.authoring.json_tree import MOST_BYTES
 from gostage_core.authoring.options import ActionOptions
-from gostage_core.authoring.problems import shown
+from gostage_core.authoring.problems import listing, problem_lines, shown
 from gostage_core.authoring.sparse import SparseModel
 from gostage_core.errors import InvalidWorkflowError
 
@@ -71,6 +78,65 @@ class ActionDefinition(ActionOptions, ActionCall):
         return name in self.model_fields_set
 
 
+class MiddlewareUse(SparseModel):
+    """A registered middleware and its parameters."""
+
+    use: ActionId
+    """The registry id of the middleware."""
+
+    params: dict[str, Tree] = Field(default_factory=dict)
+    """The parameters, as JSON."""
+
+
+class GuardRail(SparseModel):
+    """What authors make themselves, by keyword."""
+
+    def __init__(self, /, **values: Any) -> None:
+        """Check and keep the values.
+
+        Raises:
+            InvalidWorkflowError: one does not fit; the message names it.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            owner, known = type(self).__name__, {"": type(self).model_fields.keys()}
+            lines = problem_lines(error, f"{owner}.", known=known)
+            raise InvalidWorkflowError(listing(lines)) from error
+
+    # As in Retry: what is read from a document then keeps its place in it.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+
+class Addition(GuardRail):
+    """Which actions may be added to a running plan, and by whom."""
+
+    ids: tuple[str, ...]
+    """Registry ids; ``*`` stands for any part of one."""
+
+    by: tuple[str, ...] = ("*",)
+    """``stage/action`` of an action that adds, or ``operator:name``; ``*`` for any part."""
+
+
+class Limits(GuardRail):
+    """Guard rails of a run: what may be added to its plan while it runs."""
+
+    max_added_actions: int = Field(default=100_000, ge=0)
+    """How many actions may be added in all."""
+
+    max_added_stages: int = Field(default=10_000, ge=0)
+    """How many stages may be added in all."""
+
+    max_depth: int = Field(default=100, ge=0)
+    """How deep additions may nest: what an added action adds is one deeper."""
+
+    max_child_depth: int = Field(default=10, ge=0)
+    """How deep child runs may nest."""
+
+    may_add: tuple[Addition, ...] | None = None
+    """Which actions may be added by whom; by default all by all."""
+
+
 class StageDefinition(SparseModel):
     """One stage: actions in order, or side by side."""
 
@@ -92,6 +158,15 @@ class StageDefinition(SparseModel):
     max_parallel: int | None = Field(default=None, ge=1)
     """How many of them at a time; by default all."""
 
+    on_failure: Literal["fail_fast", "wait_all"] = "fail_fast"
+    """Of a parallel stage: whether one failure ends it at once, or when all have ended."""
+
+    join: int | None = Field(default=None, ge=1)
+    """Of a parallel stage: how many actions must complete; by default all."""
+
+    middleware: tuple[MiddlewareUse, ...] = ()
+    """What wraps the stage and its actions, the outermost first."""
+
     initial: dict[StoreKey, Tree] = Field(default_factory=dict)
     """Store values that are written when the stage starts."""
 
@@ -102,6 +177,10 @@ class StageDefinition(SparseModel):
     def _limits_what_is_parallel(self) -> Self:
         if self.max_parallel is not None and not self.parallel:
             raise ValueError("max_parallel needs parallel=True")
+        if self.join is not None and not self.parallel:
+            raise ValueError("join needs parallel=True")
+        if self.on_failure != "fail_fast" and not self.parallel:
+            raise ValueError("on_failure needs parallel=True")
         return self
 
 
@@ -122,6 +201,12 @@ class WorkflowDefinition(SparseModel):
 
     tags: Tags = ()
     """Words to select runs by."""
+
+    middleware: tuple[MiddlewareUse, ...] = ()
+    """What wraps the run, each stage and each action, the outermost first."""
+
+    limits: Limits | None = None
+    """Guard rails for what is added while it runs."""
 
     stages: tuple[StageDefinition, ...] = Field(json_schema_extra={"minItems": 1})
     """What the workflow does, in order."""

@@ -111,6 +111,8 @@ Timeout = Annotated[Delay, Field(ge=0.001)]
 """Seconds, at least a thousandth: limits are kept in milliseconds."""
 
 ExceptionNames = Annotated[
-    tuple[Annotated[str, BeforeValidator(_exception_name)], ...], BeforeValidator(_as_tuple)
+    tuple[Annotated[str, BeforeValidator(_exception_name)], ...],
+    BeforeValidator(_as_tuple),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 """Exception classes as ``module:qualname``; takes classes, and bare names of built-in ones."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from gostage_core.authoring.action import with_options
+from gostage_core.authoring.action import definition_of, with_options
 from gostage_core.authoring.definition import (
     ActionDefinition,
+    Addition,
+    Limits,
+    MiddlewareUse,
     StageDefinition,
     WorkflowDefinition,
     check_counts,
@@ -21,8 +25,9 @@ from gostage_core.authoring.json_tree import (
     expanded_size,
     fault_of,
 )
+from gostage_core.authoring.middleware import middlewares, use_of
 from gostage_core.authoring.options import OPTION_NAMES
-from gostage_core.authoring.problems import listing, problem_lines
+from gostage_core.authoring.problems import listing, problem_lines, step
 from gostage_core.authoring.registry import registry
 from gostage_core.authoring.retry import Retry
 from gostage_core.errors import (
@@ -39,18 +44,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gostage_core.authoring.action import Action
+    from gostage_core.authoring.registry import ModelRegistry
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 Place = str
 """Where something stands in a document: ``stages[1].actions[0]``."""
 
+Uses = tuple[MiddlewareUse, ...]
+
 Object = dict[str, Any]
 """An object of a document that may be wrong in any way."""
+
+_OPTION: Final = re.compile(r"\w+: option (\w+)")
 
 _KNOWN: Final = {
     "": WorkflowDefinition.model_fields.keys(),
     "stages": StageDefinition.model_fields.keys(),
     "actions": ActionDefinition.model_fields.keys(),
     "retry": Retry.model_fields.keys(),
+    "middleware": MiddlewareUse.model_fields.keys(),
+    "limits": Limits.model_fields.keys(),
+    "may_add": Addition.model_fields.keys(),
 }
 
 
@@ -99,11 +114,26 @@ def check_document(document: object) -> Checked:
         faults.append(InvalidWorkflowError("stages: the workflow has no stages"))
     definition = _structure(top, faults)
     _note_repeats(stages, faults)
-    bound = [[_built(at, entry, faults) for at, entry in stage] for stage in entries]
+    bound = [[_action(*entry, faults) for entry in stage] for stage in entries]
+    around = [_middleware(at, holder, faults) for at, holder in [("", top), *stages]]
     trees = [_initial(at, stage, faults) for at, stage in stages]
     if definition is None or faults:
         raise _joined(faults)
-    return Checked(_with_initial(definition, trees), _with_options(bound, definition))
+    return Checked(_normal(definition, trees, around), _with_options(bound, definition))
+
+
+def unwritable(actions: Sequence[Sequence[Action]]) -> InvalidActionError:
+    """Return the error for *actions*, by stage, of which some cannot be written as they are."""
+    lines: list[str] = []
+    for i, stage in enumerate(actions):
+        for j, action in enumerate(stage):
+            try:
+                definition_of(action)
+            except InvalidActionError as error:
+                option = _OPTION.match(str(error))
+                place = f"stages[{i}].actions[{j}].{option[1] if option else 'params'}"
+                lines += str(_below(place, error)).splitlines()
+    return InvalidActionError(listing(lines))
 
 
 def _bounded(document: object) -> Object:
@@ -153,14 +183,57 @@ def _note_repeats(stages: Sequence[tuple[Place, Object]], faults: list[Definitio
             seen.add(stage_id)
 
 
-def _built(place: Place, entry: Object, faults: list[DefinitionError]) -> Action | None:
-    action_id, params = entry.get("action"), entry.get("params", {})
-    if isinstance(action_id, str) and isinstance(params, dict):
-        try:
-            return registry.build(action_id, params, where=place)
-        except (InvalidActionError, UnknownActionError) as error:
-            faults.append(error)
+def _built(
+    things: ModelRegistry[ModelT],
+    name: str,
+    place: Place,
+    entry: Object,
+    faults: list[DefinitionError],
+) -> ModelT | None:
+    """Return what *entry* describes: the field *name* says which of *things* it is."""
+    id, params = entry.get(name), entry.get("params", {})
+    if not isinstance(id, str) or not isinstance(params, dict):
+        return None
+    try:
+        things.get(id, where=f"{place}.{name}")
+        return things.build(id, params, where=f"{place}.params")
+    except UnknownActionError as error:
+        faults.append(error)
+    except InvalidActionError as error:
+        faults.append(_below(f"{place}.params", error))
     return None
+
+
+def _action(place: Place, entry: Object, faults: list[DefinitionError]) -> Action | None:
+    """Return what *entry* describes, with the options of what is inside of it settled too."""
+    action = _built(registry, "action", place, entry, faults)
+    try:
+        return action._gostage_settled(f"{place}.params") if action is not None else None
+    except InvalidActionError as error:
+        faults.append(_below(f"{place}.params", error))
+    except DefinitionError as error:
+        faults.append(error)
+    return None
+
+
+def _below(place: Place, error: InvalidActionError) -> InvalidActionError:
+    """Return *error* with the place in each line, which a validator of the user's leaves out."""
+    lines = str(error).splitlines()
+    return InvalidActionError(
+        "\n".join(line if line.startswith(place) else f"{place}: {line}" for line in lines)
+    )
+
+
+def _middleware(place: Place, holder: Object, faults: list[DefinitionError]) -> Uses:
+    """Return what wraps a workflow or a stage, as Python would write it."""
+    uses = []
+    for at, entry in _objects(holder.get("middleware"), f"{place}.middleware".removeprefix(".")):
+        built = _built(middlewares, "use", at, entry, faults)
+        try:
+            uses += [] if built is None else [use_of(built)]
+        except InvalidActionError as error:
+            faults.append(_below(f"{at}.params", error))
+    return tuple(uses)
 
 
 def _initial(place: Place, stage: Object, faults: list[DefinitionError]) -> Object:
@@ -174,16 +247,23 @@ def _initial(place: Place, stage: Object, faults: list[DefinitionError]) -> Obje
         except StoreError as error:
             fault = str(error)
         if fault:
-            faults.append(InvalidWorkflowError(f"{place}.initial.{str(key)[:100]}: {fault}"))
+            faults.append(InvalidWorkflowError(f"{place}.initial{step(str(key))}: {fault}"))
     return trees
 
 
-def _with_initial(definition: WorkflowDefinition, trees: Sequence[Object]) -> WorkflowDefinition:
-    stages = [
-        stage.model_copy(update={"initial": initial})
-        for stage, initial in zip(definition.stages, trees, strict=True)
-    ]
-    return definition.model_copy(update={"stages": tuple(stages)})
+def _normal(
+    definition: WorkflowDefinition, initial: Sequence[Object], middleware: Sequence[Uses]
+) -> WorkflowDefinition:
+    """Return *definition* with what it holds as data as Python would write it.
+
+    *initial* is by stage; *middleware* is the workflow's first, and then that of each stage.
+    """
+    outer, *inner = middleware
+    stages = tuple(
+        stage.model_copy(update={"initial": values, "middleware": uses})
+        for stage, values, uses in zip(definition.stages, initial, inner, strict=True)
+    )
+    return definition.model_copy(update={"middleware": outer, "stages": stages})
 
 
 def _with_options(
@@ -213,5 +293,6 @@ def _joined(faults: Sequence[DefinitionError]) -> DefinitionError:
     if all(isinstance(fault, UnknownActionError) for fault in faults) and isinstance(
         last, UnknownActionError
     ):
-        return UnknownActionError(last.action_id, listing([*lines[:-1], last.where]))
+        # Its message goes on behind the place of the last one.
+        return last.at("\n".join([listing(lines[:-1]), last.where.splitlines()[-1]]))
     return InvalidWorkflowError(listing(lines))

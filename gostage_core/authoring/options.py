@@ -37,6 +37,9 @@ class OptionKeywords(TypedDict, total=False):
     timeout: Duration | None
     on_error: Literal["fail", "continue"]
     store_as: str | None
+    isolation: Literal["process"] | None
+    memory_mb: int | None
+    cpu_seconds: int | None
 
 
 class ActionOptions(SparseModel):
@@ -69,6 +72,15 @@ class ActionOptions(SparseModel):
     store_as: StoreKey | None = None
     """The key of the store under which its return value is written."""
 
+    isolation: Literal["process"] | None = None
+    """``"process"`` runs each try in a process of its own, which may die without harm to others."""
+
+    memory_mb: int | None = Field(default=None, ge=16)
+    """How much memory such a process may use in all, in MiB. Enforced on Linux."""
+
+    cpu_seconds: int | None = Field(default=None, ge=1)
+    """How much processor time the body may use in such a process, in seconds."""
+
 
 OPTION_NAMES = frozenset(ActionOptions.model_fields)
 """What the options are called."""
@@ -90,3 +102,17 @@ def checked_options(given: Mapping[str, object], owner: str) -> dict[str, Any]:
     except ValidationError as error:
         raise InvalidActionError(listing(problem_lines(error, f"{owner}: option "))) from error
     return {name: getattr(options, name) for name in ActionOptions.model_fields if name in given}
+
+
+def check_isolation(options: Mapping[str, Any], owner: str) -> None:
+    """Check that what limits a process of one's own comes with such a process.
+
+    Raises:
+        InvalidActionError: it does not; the message names *owner* and the option.
+    """
+    for name in ("memory_mb", "cpu_seconds"):
+        if options.get(name) is not None and options.get("isolation") is None:
+            raise InvalidActionError(
+                f"{owner}: option {name} limits a process of the action's own, and it has none; "
+                f'add isolation="process", or leave {name} out'
+            )

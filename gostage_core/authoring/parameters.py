@@ -1,11 +1,11 @@
-"""The parameters of an action as JSON, checked to come back as they went."""
+"""Parameters, the fields of a model, as JSON; checked to come back as they went."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
@@ -14,34 +14,33 @@ from gostage_core.authoring.json_tree import check_depth
 from gostage_core.authoring.problems import listing, problem_lines, reason
 from gostage_core.errors import InvalidActionError
 
-if TYPE_CHECKING:
-    from gostage_core.authoring.action import Action
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def parameters_of(action: Action) -> dict[str, JsonValue]:
-    """Return the parameters of *action* as JSON values, the same in every process.
+def parameters_of(model: BaseModel) -> dict[str, JsonValue]:
+    """Return the parameters of *model* as JSON values, the same in every process.
 
     Raises:
         InvalidActionError: they cannot be written as JSON, or a worker would read something else.
     """
-    text = _written(action, as_declared=True)
-    problems = _problems(action, text)
+    text = _written(model, as_declared=True)
+    problems = _problems(model, text)
     if problems:
         # A subclass where a base is declared loses its own fields, unless written as what it is.
-        text = _written(action, as_declared=False)
-        problems = _problems(action, text)
+        text = _written(model, as_declared=False)
+        problems = _problems(model, text)
     if problems:
         raise InvalidActionError(listing(problems))
     tree: dict[str, JsonValue] = from_json(text)
     try:
         check_depth(tree)
     except ValueError as error:
-        raise InvalidActionError(f"{type(action).__name__}: {error}") from None
-    return {name: _ordered(getattr(action, name), value) for name, value in tree.items()}
+        raise InvalidActionError(f"{type(model).__name__}: {error}") from None
+    return {name: _ordered(getattr(model, name), value) for name, value in tree.items()}
 
 
-def action_from(cls: type[Action], params: object, place: str = "") -> Action:
-    """Return an action with *params*, which are JSON values.
+def model_from(cls: type[ModelT], params: object, place: str = "") -> ModelT:
+    """Return an instance of *cls* with *params*, which are JSON values.
 
     Raises:
         InvalidActionError: they do not fit; each line begins with *place*, or the class's name.
@@ -57,42 +56,42 @@ def action_from(cls: type[Action], params: object, place: str = "") -> Action:
         raise InvalidActionError(f"{owner}: {reason(error)}") from error
 
 
-def parameter_problems(cls: type[Action], error: ValidationError, owner: str) -> list[str]:
+def parameter_problems(cls: type[BaseModel], error: ValidationError, owner: str) -> list[str]:
     """Return what *error* says of the parameters of *cls*, a line each."""
     known = {"": cls.model_fields.keys()}
     return problem_lines(error, f"{owner}.", known=known, noun="parameter")
 
 
-def _read(cls: type[Action], text: bytes) -> Action:
+def _read(cls: type[ModelT], text: bytes) -> ModelT:
     return cls.model_validate_json(text, by_alias=True, by_name=True)
 
 
-def _written(action: Action, *, as_declared: bool) -> bytes:
+def _written(model: BaseModel, *, as_declared: bool) -> bytes:
     try:
-        text = action.model_dump_json(
+        text = model.model_dump_json(
             by_alias=False, round_trip=True, warnings=False, serialize_as_any=not as_declared
         )
         return text.encode()
     except Exception as error:  # a serializer is user code and may raise anything
-        owner = type(action).__name__
+        owner = type(model).__name__
         raise InvalidActionError(
             f"{owner}: the parameters cannot be written as JSON: {reason(error)}"
         ) from error
 
 
-def _problems(action: Action, text: bytes) -> list[str]:
-    owner = type(action).__name__
+def _problems(model: BaseModel, text: bytes) -> list[str]:
+    owner = type(model).__name__
     try:
-        read = _read(type(action), text)
+        read = _read(type(model), text)
     except ValidationError as error:
-        lines = parameter_problems(type(action), error, owner)
+        lines = parameter_problems(type(model), error, owner)
         return [f"{line} (when read back from JSON)" for line in lines]
     except Exception as error:  # noqa: BLE001 - a validator is user code, may raise anything
         return [f"{owner}: {reason(error)} (when read back from JSON)"]
     return [
         f"{owner}.{name}: would reach the worker changed; annotate it with what exactly it holds"
-        for name in type(action).model_fields
-        if not _kept(getattr(action, name), getattr(read, name))
+        for name in type(model).model_fields
+        if not _kept(getattr(model, name), getattr(read, name))
     ]
 
 

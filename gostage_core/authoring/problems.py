@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import reprlib
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +17,11 @@ LISTED: Final = 100
 """How many problems one message lists; a larger document is wrong in the same way all over."""
 
 _LONGEST_LINE: Final = 500
+_LONGEST_STEP: Final = 100
 _PREFIXES: Final = ("Value error, ", "Assertion failed, ")
+_MORE: Final = "... and "
+
+_PLAIN: Final = re.compile(r"[^\s\[\]\"\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def problem_lines(
@@ -44,7 +50,20 @@ def listing(lines: Sequence[str]) -> str:
     """Return *lines* as one text, of bounded length."""
     if len(lines) <= LISTED:
         return "\n".join(lines)
-    return "\n".join([*lines[:LISTED], f"... and {len(lines) - LISTED:,} more problems"])
+    return "\n".join([*lines[:LISTED], f"{_MORE}{len(lines) - LISTED:,} more problems"])
+
+
+def is_a_problem(line: str) -> bool:
+    """Tell whether *line* of a listing is about one problem, rather than about those left out."""
+    return not line.startswith(_MORE)
+
+
+def step(part: str | int) -> str:
+    """Return how a place spells the way from a list or an object to a *part* of it."""
+    if isinstance(part, int):
+        return f"[{part}]"
+    name = part[:_LONGEST_STEP]
+    return f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name)}]"
 
 
 def shown(value: object) -> str:
@@ -79,10 +98,9 @@ _SHORT: Final = _short()
 def _place(prefix: str, path: Sequence[str | int]) -> str:
     text = prefix
     for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif part != "[key]":
-            text += f"{'.' if text and not text.endswith(('.', ' ')) else ''}{part[:100]}"
+        if part != "[key]":
+            way = step(part)
+            text += way.removeprefix(".") if not text or text.endswith((".", " ")) else way
     return text.rstrip(" .:") or "the whole"
 
 

@@ -10,7 +10,7 @@ from gostage_core.authoring.definition_fields import Delay, ExceptionNames
 from gostage_core.authoring.problems import problem_lines
 from gostage_core.authoring.sparse import SparseModel
 from gostage_core.duration import seconds
-from gostage_core.errors import InvalidActionError
+from gostage_core.errors import InvalidActionError, ResourceError
 from gostage_core.naming import qualified_name
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Retry(SparseModel):
     The n-th failure is followed by a delay of ``delay * factor ** (n - 1)`` seconds, at most
     ``max_delay``, spread by ``jitter``. Exceptions are matched by the names of their class and its
     bases, so that a policy means the same in a process that cannot import the class; ``on`` and
-    ``never_on`` hold these names. An exception group matches when all that is in it does.
+    ``never_on`` hold these names. An exception group matches when all that is in it does, and a
+    :class:`ResourceError` when what the resource's factory raised does.
     """
 
     max_attempts: int = Field(default=1, ge=1, le=MOST_ATTEMPTS)
@@ -183,6 +184,8 @@ def _leaves(exc: BaseException) -> Iterator[BaseException]:
         one = pending.pop()
         if isinstance(one, BaseExceptionGroup):
             pending.extend(one.exceptions)
+        elif isinstance(one, ResourceError) and one.__cause__ is not None:
+            pending.append(one.__cause__)
         else:
             yield one
 

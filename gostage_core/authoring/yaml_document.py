@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from yaml.constructor import ConstructorError
-from yaml.nodes import ScalarNode
 
-from gostage_core.authoring.json_tree import DEEPEST_DOCUMENT, MOST_BYTES
+from gostage_core.authoring.json_tree import DEEPEST_DOCUMENT
+from gostage_core.authoring.positions import SpotTree
 from gostage_core.errors import InvalidWorkflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from yaml import SafeLoader
-    from yaml.nodes import MappingNode
+
+    from gostage_core.authoring.positions import Spot
 else:
     # The parser in C is several times faster, but not part of every build of PyYAML.
     SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,16 +24,6 @@ class _Loader(SafeLoader):
     """Reads plain words as JSON does; YAML 1.1 takes ``on`` for true, 010 for 8 and 1:30 for 90."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's way to make a loader
-
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Refuse a key that stands there twice, of which only the last would count."""
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, ScalarNode):
-                if key.value in seen:
-                    raise ConstructorError(None, None, f"{key.value!r} twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 _NUMBER: Final = "-+.0123456789"
@@ -54,43 +41,65 @@ for _tag, _pattern, _first in _WORDS:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
-def read_yaml(path: str | Path) -> object:
-    """Return what the YAML file at *path* holds.
+def parse_yaml(text: str, file: str) -> tuple[object, SpotTree]:
+    """Return what *text* holds, and where in it everything stands.
+
+    Args:
+        text: of the file.
+        file: what messages call it.
 
     Raises:
-        OSError: the file cannot be read.
-        InvalidWorkflowError: it is not YAML; the message names file, line and column.
+        InvalidWorkflowError: it is not YAML; the message begins with file and line.
     """
-    data = Path(path).read_bytes()
-    if len(data) > MOST_BYTES:
-        raise InvalidWorkflowError(
-            f"{path}: is {len(data):,} bytes long, more than the limit of {MOST_BYTES:,}"
-        )
     try:
-        text = data.decode("utf-8-sig")
-        _refuse_depth(text, path)
-        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        # The composer calls itself for each level, and the one in C ends the process if it is too
+        # many: the events, which count the levels, come first.
+        spots = _spots(text, file)
+        return yaml.load(text, _Loader), spots  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
-        where = f"{path}{_line(error.problem_mark or error.context_mark)}"
-        raise InvalidWorkflowError(f"{where}: not YAML: {_complaint(error)}") from error
+        mark = error.problem_mark or error.context_mark
+        where = f"{file}:{mark.line + 1 if mark else 1}"
+        column = f" (column {mark.column + 1})" if mark else ""
+        raise InvalidWorkflowError(f"{where}: not YAML: {_complaint(error)}{column}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise InvalidWorkflowError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        line = _line_at(text, getattr(error, "position", None))
+        complaint = " ".join(str(error).split())
+        raise InvalidWorkflowError(f"{file}:{line}: not YAML: {complaint}") from error
 
 
-def _refuse_depth(text: str, path: str | Path) -> None:
-    # The composer calls itself for each level, and the one in C ends the process if it is too many.
-    depth = 0
+def _spots(text: str, file: str) -> SpotTree:
+    tree = SpotTree()
+    anchors: dict[str, Spot] = {}
     for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEEPEST_DOCUMENT:
-                raise InvalidWorkflowError(f"{path}{_line(event.start_mark)}: nested too deeply")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if tree.depth > DEEPEST_DOCUMENT:
+            raise InvalidWorkflowError(f"{file}:{line}: nested too deeply")
+        if isinstance(event, yaml.CollectionEndEvent):
+            tree.close()
+        elif isinstance(event, yaml.NodeEvent):
+            _take(event, line, tree, anchors, file)
+    return tree
 
 
-def _line(mark: Any) -> str:
-    return f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+def _take(
+    event: yaml.NodeEvent, line: int, tree: SpotTree, anchors: dict[str, Spot], file: str
+) -> None:
+    if tree.awaits_name:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise InvalidWorkflowError(f"{file}:{line}: a key is a text that stands there itself")
+        tree.name(event.value, line)
+    elif isinstance(event, yaml.AliasEvent):
+        tree.value(line, anchors.get(event.anchor or ""))
+    else:
+        is_object = isinstance(event, yaml.MappingStartEvent)
+        is_leaf = isinstance(event, yaml.ScalarEvent)
+        spot = tree.value(line) if is_leaf else tree.open(line, is_object=is_object)
+        if event.anchor:
+            anchors[event.anchor] = spot
+
+
+def _line_at(text: str, position: int | None) -> int:
+    return 1 + text.count("\n", 0, position or 0)
 
 
 def _complaint(error: yaml.MarkedYAMLError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from time import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kombu.transport import redis as kombu_redis
@@ -10,6 +11,7 @@ from kombu.utils.uuid import uuid
 
 from gostage_core.broker.quarantine import MalformedItemError
 from gostage_core.broker.stock import RedisQoS
+from gostage_core.broker.task_names import KEPT_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +64,8 @@ class HintQoS(RedisQoS):
         if not isinstance(message._raw, Hint):
             _require_origin(message)
             super().append(message, delivery_tag)
+            if _is_kept(message):
+                self._restore_soon(delivery_tag)
             return
         if delivery_tag in self._delivered:
             # Copies of one hint must count one by one, or the limit means nothing.
@@ -108,6 +112,17 @@ class HintQoS(RedisQoS):
         if hints:
             self._channel.return_hints(hints)
 
+    def _restore_soon(self, delivery_tag: str) -> None:
+        """Have a message given to another worker soon, if this one dies with it.
+
+        As if it had been delivered earlier: the timeout itself is one for all messages of a server.
+        """
+        sooner = self.visibility_timeout - self._channel.kept_visibility
+        if sooner <= 0:
+            return
+        with self.pipe_or_acquire() as pipe:
+            pipe.zadd(self.unacked_index_key, {delivery_tag: time() - sooner}, xx=True).execute()
+
     @property
     def _channel(self) -> Channel:
         return cast("Channel", self.channel)
@@ -132,6 +147,12 @@ class HintQoS(RedisQoS):
 
 def _hint_of(message: object) -> Hint:
     return cast("Hint", cast("Message", message)._raw)
+
+
+def _is_kept(message: Message) -> bool:
+    headers: object = message.headers
+    task = headers.get("task") if isinstance(headers, dict) else None
+    return isinstance(task, str) and task in KEPT_TASKS
 
 
 def _require_origin(message: Message) -> None:

@@ -41,7 +41,15 @@ class Channel(RedisChannel):
     max_inflated_bytes = 64 * 1024 * 1024
     """What a compressed body may unpack to, in anybody's message; a transport option."""
 
-    from_transport_options = (*RedisChannel.from_transport_options, "max_inflated_bytes")
+    kept_visibility = 30
+    """Seconds until a message of ours that nobody sends again is taken from a worker that has not
+    acknowledged it; a transport option. It is looked for as often as kombu looks for others."""
+
+    from_transport_options = (
+        *RedisChannel.from_transport_options,
+        "max_inflated_bytes",
+        "kept_visibility",
+    )
 
     _cached_client: Any = None
 

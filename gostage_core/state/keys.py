@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gostage_core.errors import ConfigurationError
+from gostage_core.errors import ConfigurationError, InvalidKeyError
+from gostage_core.naming import check_name
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 """What a run may be called: no space, which parts it from an entry, and no slash."""
@@ -22,6 +23,7 @@ _TEMPLATES: Final[dict[str, str]] = {
     "meta": "meta:%s",  # hash    key -> created|updated|expires|json, only where there is any
     "items": "items:%s/%s",  # list    what was appended to one key (no run id has a /)
     "journal": "journal:%s",  # list    the run's history, one JSON array an entry
+    "messages": "messages:%s",  # list    what its actions have sent, one JSON array a message
     "wake": "wake",  # zset    "run entry" -> when somebody must look at it (ms)
     "alive": "alive",  # zset    process -> until when its leases are good (ms)
     "beat": "beat",  # string  when a rescuer last ticked (ms)
@@ -57,6 +59,17 @@ class Keys:
     def of(self, name: str, *parts: str) -> str:
         """Return the key called *name* (a key of the table above) for *parts*."""
         return self.prefix + (_TEMPLATES[name] % parts if parts else _TEMPLATES[name])
+
+    def checked_foreign(self, key: str) -> str:
+        """Return a *key* that somebody else has named, if it is none of ours.
+
+        Raises:
+            InvalidKeyError: it is, or no text of 1 to 200 characters in one line.
+        """
+        check_name(key)
+        if key.startswith(self.prefix) or key == self.namespace:
+            raise InvalidKeyError(f"{key!r} is a key of gostage itself; name another one")
+        return key
 
 
 _IN_LUA: Final = re.compile(r"K\.(?P<name>\w+)\((?P<arguments>[^()]*)\)")

@@ -26,6 +26,8 @@ class Ready(NamedTuple):
 
     entry: str
     carrier: bytes
+    run_id: str = ""
+    """Where it is an entry of another run: the one above, or one below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Claim:
     """The whole store, where it is small; ``None`` where it is to be read key by key."""
     shared: bool
     """Whether siblings may write to the store meanwhile."""
+    phase: int = 0
+    """How often the entry has waited for something before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,30 @@ class Answer:
     word: str
     next: Next = NOTHING
     details: tuple[str, ...] = ()
+
+
+class Roused(NamedTuple):
+    """What a look at a timer found: a word, and either what the run goes on with or other parts."""
+
+    answer: Answer
+    parts: list[object]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitParts:
+    """What an attempt commits, as the scripts read it."""
+
+    changes: Sequence[object] = (0,)
+    bail: str = ""
+    value: bytes = b""
+    """What the action returned, encoded, where that is collected."""
+    report: Sequence[object] = ()
+    """Of a hook: verdict, scratch, by whom, why."""
+    details: str = "{}"
+    """JSON for the journal: who changes the plan."""
+    actions: Sequence[object] = (0,)
+    stages: Sequence[object] = (0,)
+    edits: Sequence[object] = (0,)
 
 
 class Stored(NamedTuple):
@@ -99,28 +127,9 @@ class State:
         self.keys = Keys(settings.namespace)
         self.client = connect(settings.redis_url)
 
-    def submit(
-        self,
-        run_id: str,
-        *,
-        nonce: str,
-        key: str,
-        workflow: str,
-        header: str,
-        deadline_ms: int,
-        details: str,
-        tags: Sequence[str],
-        values: dict[str, bytes],
-        stages: Sequence[object],
-    ) -> Answer:
+    def submit(self, run_id: str, arguments: Sequence[object]) -> Answer:
         """Create a run: ``created``, ``exists`` (and whose the key is) or ``taken``."""
-        pairs = [part for pair in values.items() for part in pair]
-        reply = self._run(
-            "submit", run_id, nonce, key, workflow, header, deadline_ms,
-            round(self.settings.retention * 1000), self.settings.window, details,
-            len(tags), *tags, len(values), *pairs, *stages,
-        )  # fmt: skip
-        return _answer(reply, "created")
+        return _answer(self._run("submit", run_id, self.settings.window, *arguments), "created")
 
     def claim(
         self, run_id: str, entry: str, *, nonce: str, process: str, slot: str, mark: str
@@ -141,26 +150,49 @@ class State:
             spec=cast("bytes", reply[4]),
             store=_small_store(reply[5]),
             shared=reply[6] == 1,
+            phase=cast("int", reply[7]),
         )
 
-    def commit(
-        self,
-        claim: Claim,
-        *,
-        have: str,
-        order: str,
-        bail: str,
-        details: str,
-        changes: Sequence[object],
-        actions: Sequence[object],
-        stages: Sequence[object],
-    ) -> Answer:
+    def commit(self, claim: Claim, *, have: str, order: str, parts: CommitParts) -> Answer:
         """End an attempt that did its work, all or nothing."""
         reply = self._run(
             "commit", claim.run_id, claim.entry, claim.token, have, self.settings.window, order,
-            bail, details, *changes, *actions, *stages,
+            parts.bail, parts.details, parts.value, len(parts.report), *parts.report,
+            *parts.changes, *parts.actions, *parts.stages, *parts.edits,
         )  # fmt: skip
         return _answer(reply, "committed")
+
+    def wait(self, claim: Claim, *, changes: Sequence[object], parts: Sequence[object]) -> Answer:
+        """End a phase of an attempt, whose entry now waits for what *parts* says."""
+        reply = self._run(
+            "wait", claim.run_id, claim.entry, claim.token, self.settings.window, *changes, *parts
+        )
+        return _answer(reply, "waiting")
+
+    def deliver(self, run_id: str, entry: str, awaited: str, text: str) -> Answer:
+        """Bring a waiting entry what it waits for: ``delivered``, ``repeated`` or ``gone``."""
+        return _answer(
+            self._run("deliver", run_id, entry, awaited, text, self.settings.window), "delivered"
+        )
+
+    def ask(self, run_id: str, reply_to: str) -> str:
+        """Have a run's result put onto a list when it has ended: ``asked`` or ``gone``."""
+        return _text(self._run("ask", run_id, reply_to)[0])
+
+    def reply(self, run_id: str, text: str) -> str:
+        """Put a run's result onto the lists that are to get it, once: ``sent`` or ``gone``."""
+        return _text(self._run("reply", run_id, text)[0])
+
+    def edit(
+        self, run_id: str, *, nonce: str, revision: int, details: str, edits: Sequence[object]
+    ) -> Answer:
+        """Change a plan as it was at *revision*, all or nothing: ``applied``, or why not."""
+        reply = self._run("edit", run_id, nonce, revision, self.settings.window, details, *edits)
+        return _answer(reply, "applied")
+
+    def note(self, run_id: str, *, nonce: str, kind: str, entry: str, details: str) -> str:
+        """Write an entry of a run's journal that changes nothing else."""
+        return _text(self._run("note", run_id, nonce, kind, entry or "0", details)[0])
 
     def fail(
         self, claim: Claim, *, delay: float | None, policy: str, failure: str, details: str
@@ -171,19 +203,19 @@ class State:
             "fail", claim.run_id, claim.entry, claim.token, due, policy, self.settings.window,
             failure, details,
         )  # fmt: skip
-        return _answer(reply, "continued")
+        return _answer(reply, "continued", "failed")
 
     def release(self, claim: Claim, *, delay: float, reason: str) -> Answer:
         """Give an attempt back that did not begin its work."""
         reply = self._run(
             "release", claim.run_id, claim.entry, claim.token, round(delay * 1000), reason
         )
-        return Answer(_text(reply[0]), details=tuple(_text(part) for part in reply[1:]))
+        return _answer(reply)
 
     def checkpoint(self, claim: Claim, *, nonce: str, changes: Sequence[object]) -> Answer:
         """Write store changes of an attempt that goes on."""
         reply = self._run("checkpoint", claim.run_id, claim.entry, claim.token, nonce, *changes)
-        return _answer(reply, "")
+        return _answer(reply)
 
     def control(self, claim: Claim, progress: str = "") -> str:
         """Say whether an attempt may go on: ``go``, ``stop`` or ``lost``."""
@@ -191,7 +223,8 @@ class State:
 
     def halt(self, run_id: str, status: str, why: str) -> Answer:
         """Ask a run to end as *status*."""
-        return _answer(self._run("halt", run_id, status, why), "")
+        reply = self._run("halt", run_id, status, why, self.settings.window)
+        return _answer(reply, "halted")
 
     def read(self, run_id: str, names: Sequence[str]) -> list[Stored]:
         """Read keys of a run's store."""
@@ -233,17 +266,20 @@ class State:
         """Renew the leases of *processes*."""
         self.tick(processes, judge=False, limit=0)
 
-    def rouse(self, run_id: str, what: str, timer: str, deadline: str) -> list[object]:
+    def rouse(self, run_id: str, what: str, timer: str, deadline: str) -> Roused:
         """Look at one due timer of a run."""
-        reply = self._run("rouse", run_id, what, timer, deadline, self.settings.max_losses)
-        return [_text(reply[0]), *reply[1:]]
+        reply = self._run(
+            "rouse", run_id, what, timer, deadline, self.settings.max_losses, self.settings.window
+        )
+        return Roused(_answer(reply, "ended", "halted"), reply[1:])
 
     def lose(self, run_id: str, entry: str, process: str, slot: str, *, counted: bool) -> Answer:
         """Take an attempt from a process that has died, or (not counted) is leaving."""
         reply = self._run(
-            "lose", run_id, entry, process, slot, int(counted), self.settings.max_losses
-        )
-        return Answer(_text(reply[0]), details=tuple(_text(part) for part in reply[1:]))
+            "lose", run_id, entry, process, slot, int(counted), self.settings.max_losses,
+            self.settings.window,
+        )  # fmt: skip
+        return _answer(reply, "ended")
 
     def purge(self, run_id: str) -> str:
         """Forget a run that has ended."""
@@ -311,6 +347,16 @@ class State:
         with our_errors(url=self.settings.redis_url):
             self.client.zadd(self.keys.of("alive"), {process: 0})
 
+    def say(
+        self, claim: Claim, *, nonce: str, type: str, payload: str, stage: str, action: str
+    ) -> Answer:
+        """Keep a message of an attempt: ``said``, ``full`` (and which run) or ``lost``."""
+        reply = self._run(
+            "say", claim.run_id, claim.entry, claim.token, nonce, self.settings.max_messages,
+            type, payload, stage, action,
+        )  # fmt: skip
+        return _answer(reply)
+
     def _run(self, name: str, run_id: str, *args: object, key: str = "") -> scripts.Reply:
         with our_errors(run_id, self.settings.redis_url):
             return scripts.run(
@@ -325,16 +371,21 @@ class State:
             return scripts.run(self.client, name, self.keys.of("wake"), (self.keys.prefix, *args))
 
 
-def _answer(reply: scripts.Reply, going_on: str) -> Answer:
+def _answer(reply: scripts.Reply, *going_on: str) -> Answer:
     word = _text(reply[0])
-    if word != going_on or len(reply) < 2:
-        return Answer(word, details=tuple(_text(part) for part in reply[1:]))
+    if word not in going_on or len(reply) < 2:
+        return Answer(word, details=tuple(map(_text, reply[1:])))
     mode = cast('Literal["keep", "chain", "group"]', _text(reply[1]))
     if mode == "keep":
         return Answer(word, Next(mode))
     parts = cast("list[bytes]", reply[2:])
-    ready = (Ready(_text(n), c) for n, c in zip(parts[::2], parts[1::2], strict=True))
+    ready = (_ready(_text(n), c) for n, c in zip(parts[::2], parts[1::2], strict=True))
     return Answer(word, Next(mode, tuple(ready)))
+
+
+def _ready(label: str, carrier: bytes) -> Ready:
+    run_id, _, entry = label.rpartition(" ")
+    return Ready(entry, carrier, run_id)
 
 
 def _small_store(reply: object) -> dict[str, bytes] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, overload
 
 from gostage_core.errors import CorruptValueError, KeyNotFoundError
 from gostage_core.naming import check_name
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gostage_core.state.operations import Stored
     from gostage_core.state.stored import Metadata
+    from gostage_core.values.key import ReadKey
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -41,9 +42,9 @@ class StoreReader:
         self._source = source
 
     @overload
-    def get(self, key: Key[T]) -> T: ...
+    def get(self, key: ReadKey[T]) -> T: ...
     @overload
-    def get(self, key: Key[T], *, default: D) -> T | D: ...
+    def get(self, key: ReadKey[T], *, default: D) -> T | D: ...
     @overload
     def get(self, key: str, type_: type[T]) -> T: ...
     @overload
@@ -51,7 +52,7 @@ class StoreReader:
     @overload
     def get(self, key: str, type_: Any = ..., *, default: Any = ...) -> Any: ...
 
-    def get(self, key: Key[Any] | str, type_: Any = MISSING, *, default: Any = MISSING) -> Any:
+    def get(self, key: ReadKey[Any] | str, type_: Any = MISSING, *, default: Any = MISSING) -> Any:
         """Return the value of *key*, validated as *type_* (a typed key brings its own).
 
         Raises:
@@ -68,11 +69,11 @@ class StoreReader:
         return read_as(stored, wanted, name)
 
     @overload
-    def __getitem__(self, key: Key[T]) -> T: ...
+    def __getitem__(self, key: ReadKey[T]) -> T: ...
     @overload
     def __getitem__(self, key: str) -> Any: ...
 
-    def __getitem__(self, key: Key[Any] | str) -> Any:
+    def __getitem__(self, key: ReadKey[Any] | str) -> Any:
         return self.get(key)
 
     def __contains__(self, key: object) -> bool:
@@ -139,7 +140,7 @@ class StoreReader:
         return self._source.dump()
 
 
-def name_and_type(key: Key[Any] | str, type_: Any = MISSING) -> tuple[str, Any]:
+def name_and_type(key: ReadKey[Any] | str, type_: Any = MISSING) -> tuple[str, Any]:
     """Return what *key* is called, and the type that its value is read as; typed keys bring one.
 
     Raises:
@@ -147,7 +148,7 @@ def name_and_type(key: Key[Any] | str, type_: Any = MISSING) -> tuple[str, Any]:
     """
     if isinstance(key, Key):
         return key.name, key.type if type_ is MISSING else type_
-    return check_name(key), type_
+    return check_name(cast("str", key)), type_
 
 
 def read_as(stored: Stored, type_: Any, name: str) -> Any:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import CorruptValueError, StoreTypeError
+from gostage_core.moments import moment
 from gostage_core.state.operations import Stored
 from gostage_core.values.codec import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
 ABSENT: Final = Stored(None)
 
@@ -110,9 +111,9 @@ def metadata_of(stored: Stored) -> Metadata:
         return Metadata(
             tags=frozenset(data["tags"]),
             properties=data["properties"],
-            created_at=_moment(created),
-            updated_at=_moment(updated),
-            expires_at=_moment(expires),
+            created_at=moment(created),
+            updated_at=moment(updated),
+            expires_at=moment(expires),
         )
     except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
         raise CorruptValueError(f"the metadata of a key cannot be read ({error!r})") from error
@@ -133,8 +134,3 @@ def _placed(item: bytes) -> tuple[bytes, bytes, bytes]:
         raise CorruptValueError("an appended item does not say who appended it")
     stage, _, place = head.rpartition(b":")  # a stage's id may have colons, a place has none
     return stage, place, data
-
-
-def _moment(ms: bytes) -> datetime | None:
-    number = int(ms)
-    return datetime.fromtimestamp(number / 1000, UTC) if number else None

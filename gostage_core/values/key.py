@@ -12,10 +12,17 @@ if TYPE_CHECKING:
     import builtins
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class ReadKey(Generic[T_co]):
+    """A typed key where it is read: one of a list is one of something to iterate over, too."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, init=False, slots=True)
-class Key(Generic[T]):
+class Key(ReadKey[T], Generic[T]):
     """A name in the store and the type of its value: ``ORDER = Key("order", Order)``.
 
     Type checkers know what ``store[ORDER]`` is. The classes in the type are registered, so that

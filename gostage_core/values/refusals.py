@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-import queue
-import socket
-import threading
-import types
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import AsyncGenerator, Coroutine, Generator
 from typing import Final
 
 from gostage_core.errors import NotStorableError
+from gostage_core.values.handles import handle_of
 
 DEEPEST: Final = 100
 """Levels of lists, dicts, models and the like inside each other that a value may have."""
 
 _SHOWN_STEPS: Final = 10
 _SHOWN_KEY: Final = 40
-
-_ON_THE_WORKER: Final[tuple[tuple[str, tuple[type, ...]], ...]] = (
-    ("an open file", (io.IOBase,)),
-    ("a socket", (socket.socket,)),
-    ("a generator or coroutine", (Generator, AsyncGenerator, Coroutine)),
-    ("a module", (types.ModuleType,)),
-    ("a thread", (threading.Thread,)),
-    ("a queue", (queue.Queue, queue.SimpleQueue, asyncio.Queue)),
-    (
-        "a function",
-        (types.FunctionType, types.BuiltinFunctionType, types.MethodType),
-    ),
-    (
-        "a lock",
-        (
-            *(type(threading.Lock()), type(threading.RLock()), threading.Condition),
-            *(threading.Event, threading.Semaphore, threading.Barrier),
-            *(asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore),
-        ),
-    ),
-)
 
 _INSTEAD: Final[tuple[tuple[type, str], ...]] = (
     (OrderedDict, "store dict(value), which keeps the order too"),
@@ -80,13 +53,12 @@ def too_deep(value: object) -> RefusedError:
 def foreign(value: object) -> RefusedError:
     """Refuse a value of a type that the store does not hold."""
     cls = type(value)  # never isinstance(): a proxy's __class__ may be anything, or raise
-    for what, kinds in _ON_THE_WORKER:
-        if issubclass(cls, kinds):
-            return RefusedError(
-                value,
-                f"{what} belongs on the worker, not in the store; "
-                f"make it a resource there, and store what it is made from",
-            )
+    if (what := handle_of(cls)) is not None:
+        return RefusedError(
+            value,
+            f"{what} belongs on the worker, not in the store; make it a resource there, with "
+            f"@resource, use it as ctx.resources.<name>, and store what it is made from",
+        )
     for kind, advice in _INSTEAD:
         if issubclass(cls, kind):
             return RefusedError(value, advice)

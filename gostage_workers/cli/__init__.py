@@ -10,8 +10,11 @@ from gostage_core.errors import GostageError
 from gostage_workers.cli.demo import demo
 from gostage_workers.cli.dev import dev
 from gostage_workers.cli.doctor import doctor
+from gostage_workers.cli.graph import graph
+from gostage_workers.cli.messages import messages
 from gostage_workers.cli.output import problem
 from gostage_workers.cli.runs import runs
+from gostage_workers.cli.schema import schema
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
 from gostage_workers.cli.submit import run, submit
 from gostage_workers.cli.worker import worker
@@ -39,8 +42,9 @@ def cli() -> None:
     """
 
 
-for _command in (demo, dev, worker, run, submit, runs, doctor):
+for _command in (demo, dev, worker, run, submit, runs, graph, schema, doctor):
     cli.add_command(_command)
+runs.add_command(messages)
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from gostage_core.errors import StoreError, UnknownTypeError
 
 if TYPE_CHECKING:
     from gostage_core.journal import JournalEntry
-    from gostage_core.result import ActionResult, RunResult, RunSummary, StageResult
+    from gostage_core.result import ActionResult, RunResult, StageResult
+    from gostage_core.summary import RunSummary
 
 _LONGEST_BITS: Final = 2048
 """Python refuses to write longer integers in decimal, from 640 digits on if so configured."""
@@ -68,7 +69,7 @@ def _stage_document(stage: StageResult) -> dict[str, Any]:
 
 
 def _action_document(action: ActionResult) -> dict[str, Any]:
-    return {**asdict(action), "duration": action.duration}
+    return {**asdict(action), "path": action.path, "duration": action.duration}
 
 
 def _within_json(tree: Any) -> Any:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gostage_core.journal import JournalEntry
-    from gostage_core.result import RunSummary
     from gostage_core.run import Run
+    from gostage_core.summary import RunSummary
 
 
 _STATUSES: Final = [status.value for status in RunStatus]
@@ -137,7 +137,7 @@ def watch(run: str, after: int, connection: Connection, json_: bool) -> None:
                 if json_:
                     data(entry_document(entry, place))
                 else:
-                    out.print(history_line(entry, place), soft_wrap=True)
+                    out.print(history_line(entry, place, places.names), soft_wrap=True)
                 after = entry.sequence
     except KeyboardInterrupt:
         note("to watch what comes next:")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gostage_core.authoring.document_file import SUFFIXES
 from gostage_core.authoring.workflow import Workflow
 from gostage_core.errors import DefinitionError, UnknownActionError
 from gostage_workers.cli.statuses import InputError
@@ -16,7 +18,6 @@ from gostage_workers.cli.statuses import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_FILES: Final = (".yaml", ".yml", ".json")
 _HOW_TO_IMPORT: Final = "name the module that defines it with --module, or in GOSTAGE_MODULES"
 
 
@@ -26,12 +27,31 @@ def workflow_of(target: str) -> Workflow:
     Raises:
         InputError: nothing of that name, or no workflow; the message names the place.
     """
-    if target.endswith(_FILES):
+    if is_file(target):
         return _from_file(Path(target))
     module, colon, name = target.partition(":")
     if not colon or not module or not name:
         raise InputError(_no_target(target))
     return _from_module(module, name)
+
+
+def is_file(target: str) -> bool:
+    """Tell whether *target* is called as workflows' files are."""
+    return Path(target).suffix.lower() in SUFFIXES
+
+
+def names_a_module(target: str) -> bool:
+    """Tell whether *target* is ``package.module:workflow``, of a module that can be found here."""
+    module, colon, name = target.partition(":")
+    if not colon or not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+        return False
+    _look_here()
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+    except Exception:  # noqa: BLE001 - a package on the way is the user's code, may raise anything
+        return True
 
 
 def import_modules(modules: Iterable[str]) -> None:
@@ -51,20 +71,12 @@ def workflows_in(module: str) -> list[str]:
 
 def _from_file(path: Path) -> Workflow:
     try:
-        if path.suffix == ".json":
-            return Workflow.from_json(path.read_bytes())
-        return Workflow.from_yaml(path)
+        return Workflow.from_file(path)
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from None
     except DefinitionError as error:
         hint = f"\n{_HOW_TO_IMPORT}" if isinstance(error, UnknownActionError) else ""
-        raise InputError(_placed(str(error), path) + hint) from None
-
-
-def _placed(message: str, path: Path) -> str:
-    """Put the file before each problem, unless the problem names it."""
-    lines = message.splitlines()
-    return "\n".join(line if line.startswith(str(path)) else f"{path}: {line}" for line in lines)
+        raise InputError(f"{error}{hint}") from None
 
 
 def _from_module(module: str, name: str) -> Workflow:
@@ -82,10 +94,14 @@ def _from_module(module: str, name: str) -> Workflow:
 
 
 def _module(name: str) -> object:
+    _look_here()
+    return _guarded(lambda: importlib.import_module(name), f"module {name!r} cannot be imported")
+
+
+def _look_here() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    return _guarded(lambda: importlib.import_module(name), f"module {name!r} cannot be imported")
 
 
 def _guarded(call: Callable[[], object], what: str) -> object:

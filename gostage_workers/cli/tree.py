@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gostage_core.failure import Failure
-    from gostage_core.result import ActionResult, RunResult, RunSummary, StageResult
+    from gostage_core.result import ActionResult, RunResult, StageResult
+    from gostage_core.summary import RunSummary
 
 LONGEST: Final = 40
 """A longer list of stages or actions is folded: counts, and those that are worth a look."""
@@ -98,8 +99,10 @@ def _add_stage(tree: Tree, stage: StageResult, summary: RunSummary, *, everythin
     actions = stage.actions
     if not everything and len(actions) > LONGEST:
         actions = tuple(filter(_is_worth_a_look, actions))[:_WORTH_A_LOOK]
+    branches = {"": branch}
     for action in actions:
-        branch.add(_action_line(action))
+        above = branches.get(action.parent, branch)
+        branches[action.entry] = above.add(_action_line(action))
     if rest := _rest([one.status for one in stage.actions], [one.status for one in actions]):
         branch.add(_fold(rest, "actions", summary.run_id))
 
@@ -115,12 +118,14 @@ def _stage_line(stage: StageResult, run_ended_at: datetime | None) -> Text:
         line.append("  parallel", "dim")
     if stage.added:
         line.append("  added", "magenta")
+    if stage.error is not None and all(action.error is None for action in stage.actions):
+        line.append(f"  {stage.error.type}: {first_line(stage.error.message)}", "red")
     return line
 
 
 def _action_line(action: ActionResult) -> Text:
     mark, style = _MARKS[action.status]
-    line = Text(f"{mark} ", style).append(action.name, "default")
+    line = Text(f"{mark} ", style).append(_label(action), "default")
     _append_time(line, action.began_at, action.ended_at)
     _append_state(line, action.status)
     if action.status is ActionStatus.RUNNING:
@@ -131,9 +136,17 @@ def _action_line(action: ActionResult) -> Text:
         line.append(f"  attempt {action.attempt}", "yellow")
     if action.added_by:
         line.append(f"  added by {action.added_by}", "magenta")
+    if action.handled_by:
+        line.append(f"  handled by {action.handled_by}", "yellow")
     if action.error is not None and action.status is not ActionStatus.COMPLETED:
         line.append(f"  {action.error.type}: {first_line(action.error.message)}", "red")
     return line
+
+
+def _label(action: ActionResult) -> str:
+    """Return the name, with what it is nested in: ``pack[3]/wrap``."""
+    within = action.within.rpartition("/")[2]
+    return f"{within}/{action.name}" if within else action.name
 
 
 def _append_time(line: Text, began: datetime | None, ended: datetime | None) -> None:

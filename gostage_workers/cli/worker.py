@@ -63,7 +63,7 @@ def worker(
     settings = connection.settings(modules)
     import_modules(settings.modules)
     app = create_app(settings=settings)
-    if not registry.ids():
+    if all(id.startswith("gostage.") for id in registry.ids()):
         note("this worker knows no actions: name the modules that define them")
     _check_server(settings)
     options = {"--concurrency": concurrency, "--queues": queues, "--hostname": hostname}

@@ -16,12 +16,15 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import redis
-from celery import chain
+from celery import chain, chord
 
 from tests.support.server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+_ROWS = ("latency", "throughput", "long", "join", "submit")
 
 
 @contextmanager
@@ -91,6 +94,25 @@ class Bench:
         self.wait(runs)
         return time.perf_counter() - start
 
+    def our_join(self, members: int) -> float:
+        """Seconds from the submit of members side by side to the step behind their join."""
+        from gostage_core import Stage, Workflow
+
+        workflow = Workflow("join")
+        workflow.add_stage(Stage("s", [self.work.noop.s()] * members, parallel=True))
+        workflow.add_stage(Stage("t", [self.work.last.s()]))
+        start = time.perf_counter()
+        self.runner.submit(workflow)
+        self.wait(1)
+        return time.perf_counter() - start
+
+    def their_join(self, members: int) -> float:
+        """The same with a chord."""
+        start = time.perf_counter()
+        chord([self.plain.member.si() for _ in range(members)])(self.plain.last.si())
+        self.wait(1)
+        return time.perf_counter() - start
+
 
 def runner_submits(bench: Bench, count: int) -> None:
     """Submit runs of one action."""
@@ -144,12 +166,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument(
-        "--only", choices=["latency", "throughput", "long", "submit"], action="append"
-    )
+    parser.add_argument("--only", choices=list(_ROWS), action="append")
     parser.add_argument("--window", type=int, default=None)
     chosen = parser.parse_args(arguments)
-    wanted = chosen.only or ["latency", "throughput", "long", "submit"]
+    wanted = chosen.only or list(_ROWS)
     if chosen.window:
         os.environ["GOSTAGE_WINDOW"] = str(chosen.window)
     with ExitStack() as stack:
@@ -184,6 +204,15 @@ def run(bench: Bench, wanted: list[str], count: int) -> None:
                 lambda s, n=length: s * 1000 / n,
                 pairs(some, lambda n=length: bench.ours(1, n), lambda n=length: bench.theirs(1, n)),
             )
+    if "join" in wanted:
+        report(
+            "1,000 side by side, join",
+            "ms/action",
+            lambda s: s,
+            pairs(
+                max(3, count // 2), lambda: bench.our_join(1_000), lambda: bench.their_join(1_000)
+            ),
+        )
     if "submit" in wanted:
         report(
             "submits (of 1 action)",

@@ -8,7 +8,12 @@ from celery import Celery
 
 from tests.benchmarks import work
 
-app = Celery("plain", broker=os.environ.get("BENCHMARK_URL"), set_as_current=False)
+app = Celery(
+    "plain",
+    broker=os.environ.get("BENCHMARK_URL"),
+    backend=os.environ.get("BENCHMARK_URL"),  # a chord counts its results there
+    set_as_current=False,
+)
 app.conf.update(
     task_ignore_result=True,
     task_acks_late=True,
@@ -21,6 +26,11 @@ app.conf.update(
 @app.task(name="plain.noop")
 def noop() -> None:
     """Do nothing."""
+
+
+@app.task(name="plain.member", ignore_result=False)
+def member() -> None:
+    """Do nothing, as a member of a chord."""
 
 
 @app.task(name="plain.last")

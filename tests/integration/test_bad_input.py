@@ -114,7 +114,7 @@ def test_parameters_that_do_not_fit_name_their_place(bench: Bench) -> None:
         "params": {"number": "many"},
     }
     document = {"id": "w", "stages": [{"id": "s", "actions": [entry]}]}
-    with pytest.raises(InvalidActionError, match=r"stages\[0\]\.actions\[0\]\.number"):
+    with pytest.raises(InvalidActionError, match=r"stages\[0\]\.actions\[0\]\.params\.number"):
         bench.submit(cast("Any", document))
     entry["params"] = {"nmber": 1}
     with pytest.raises(InvalidActionError, match="did you mean 'number'"):

@@ -408,7 +408,7 @@ def test_a_timer_of_an_earlier_attempt_does_not_end_a_later_one(bench: Bench) ->
     run = bench.submit(one_stage(note("a").options(timeout=60)))
     entry = bench.post.messages.popleft().entry
     bench.state.claim(run.run_id, entry, nonce="n", process="p", slot="t", mark="")
-    assert bench.state.rouse(run.run_id, entry, "t", "{}") == ["later"]
+    assert bench.state.rouse(run.run_id, entry, "t", "{}").answer.word == "later"
 
 
 def test_when_the_server_stood_still_nobody_is_called_dead(bench: Bench) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from celery import Celery, chain, group
 
-from gostage_core import RunStatus, Workflow
+from gostage_core import RunStatus, Stage, Workflow
 from gostage_workers import LocalCluster
 from tests.support.eventually import eventually
 from tests.support.growing import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+CANVAS_BYTES = 522_000_000
+"""What a chain of three groups of 100, each with a join, moved at its start with Celery 5.6.3."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +30,10 @@ def moved(cluster: LocalCluster) -> int:
     """Bytes that have gone into and out of the server."""
     info = cluster.runner._state.client.info("stats")
     return int(info["total_net_input_bytes"]) + int(info["total_net_output_bytes"])
+
+
+def nothing() -> None:
+    """Stand for a task that nobody executes."""
 
 
 def cost(cluster: LocalCluster, actions: int, store: dict[str, object] | None = None) -> int:
@@ -53,6 +62,29 @@ def test_bytes_of_an_action_do_not_grow_with_the_plan(cluster: LocalCluster) -> 
     assert at[100] == pytest.approx(large, rel=0.10), at
     assert at[5_000] == pytest.approx(large, rel=0.10), at
     assert at[10] <= 1.2 * large, at
+
+
+def test_stages_side_by_side_move_a_hundredth_of_what_a_canvas_of_the_shape_moved(
+    cluster: LocalCluster,
+) -> None:
+    workflow = Workflow("wide")
+    canvas: list[Any] = []
+    with Celery(broker=cluster.url, backend="cache+memory://", set_as_current=False) as app:
+        task = app.task(name="nobody.takes.it")(nothing)
+        for number in range(3):
+            workflow.add_stage(Stage(f"s{number}", [step.s()] * 100, parallel=True))
+            workflow.add_stage(Stage(f"join{number}", [step.s()]))
+            canvas += [group(task.si() for _ in range(100)), task.si()]
+        before = moved(cluster)
+        result = cluster.runner.execute(workflow, timeout=120)
+        ours = moved(cluster) - before
+        assert result.status is RunStatus.COMPLETED
+        before = moved(cluster)
+        chain(*canvas).apply_async()
+        at_start = moved(cluster) - before
+        cluster.runner._state.client.delete("celery")
+    assert 100 * ours <= CANVAS_BYTES
+    assert 4 * ours <= at_start, "since 5.7 Celery moves less, and still that much before it begins"
 
 
 def test_a_store_that_an_action_does_not_touch_costs_nothing(cluster: LocalCluster) -> None:

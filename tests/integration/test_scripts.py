@@ -25,6 +25,7 @@ ARGUMENT = re.compile(r"^  ARGV\[(\d+)(…?)\] +(\S+) +\S", re.MULTILINE)
 READS = re.compile(r"\b(?:arg|number)\(\)")
 RETURN = re.compile(r"\breturn \{ ([^,}]+)")
 READY = re.compile(r'\bready_reply\(run, "(\w+)"')
+REFUSED = re.compile(r'\breturn \{ "(\w+)"')
 WORD = re.compile(r'"(\w+)"')
 COMPARED = re.compile(r'== "(\w+)"')
 COMMAND = re.compile(r'\b(?:call|redis\.call|redis\.pcall)\("(\w+)"')
@@ -54,6 +55,8 @@ def words_that_are_returned(body: str) -> set[str]:
         words |= set(WORD.findall(COMPARED.sub("", first)))
         if re.search(r"\bword\b", first):
             words |= refusals() - compared
+    if "= refuse(" in body:
+        words |= set(REFUSED.findall(text_of("include/edits")))
     if "return take_back(" in body:
         words |= words_that_are_returned(text_of("include/losing"))
     return words
@@ -73,7 +76,7 @@ def documented_words(header: str) -> set[str]:
 def test_there_are_operations_to_look_at() -> None:
     assert {"submit", "claim", "commit", "fail", "tick", "read"} <= set(OPERATIONS)
     assert refusals() == {"gone", "fenced", "repeated"}
-    assert words_that_are_returned(header_and_body("lose")[1]) > {"send", "poisoned"}
+    assert words_that_are_returned(header_and_body("lose")[1]) > {"send", "ended"}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gostage_core import ActionContext, Retry, Stage, Workflow, action
-from gostage_core.state.operations import Claim, State
+from gostage_core import Action, ActionContext, Middleware, Retry, Stage, Workflow, action
+from gostage_core.authoring.action import definition_of
+from gostage_core.authoring.definition import ActionDefinition
+from gostage_core.authoring.waits import Delivery, Group, Member, Wait
+from gostage_core.state.operations import Claim, CommitParts, State
 
 if TYPE_CHECKING:
     from gostage_core import Run
+    from gostage_core.middleware.context import HookContext, ScopeOutcome
     from tests.support.bench import Bench
 
 ARCHITECTURE = Path(__file__).parent.parent.parent / "ARCHITECTURE.md"
@@ -23,8 +28,12 @@ NAMES = {
     "c": "completed",
     "f": "failed",
     "k": "cancelled",
+    "w": "waiting",
+    "d": "disabled",
+    "s": "skipped",
+    "m": "removed",
 }
-OWN = ("claim", "commit", "fail", "release", "lose", "rouse")
+OWN = ("claim", "commit", "wait", "fail", "release", "lose", "rouse", "deliver")
 
 
 class Watcher:
@@ -33,7 +42,7 @@ class Watcher:
     def __init__(self, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: set[tuple[str, str, str]] = set()
         self.state = state
-        for name in (*OWN, "halt"):
+        for name in (*OWN, "halt", "edit"):
             monkeypatch.setattr(state, name, self.watched(name))
 
     def watched(self, name: str) -> Any:
@@ -58,13 +67,17 @@ class Watcher:
         }
 
     def note(self, name: str, entry: str, before: dict[str, str], after: dict[str, str]) -> None:
-        for n, state in after.items():
-            old = before.get(n)
-            if old is None:
-                self.seen.add(("[*]", NAMES[state], "begin"))
-            elif old != state:
-                by = name if n == entry and name in OWN else "halt"
-                self.seen.add((NAMES[old], NAMES[state], by))
+        for n in before.keys() | after.keys():
+            old, new = NAMES.get(before.get(n, ""), "[*]"), NAMES.get(after.get(n, ""), "[*]")
+            if old == new:
+                continue
+            if name == "edit" and old in ("[*]", "ready", "disabled"):
+                by = "edit"
+            elif old == "[*]":
+                by = "begin"
+            else:
+                by = name if n == entry and name in OWN else "advance"
+            self.seen.add((old, new, by))
 
 
 @pytest.fixture
@@ -88,6 +101,32 @@ def flaky(ctx: ActionContext) -> None:
 def broken(ctx: ActionContext) -> None:
     """Fail."""
     raise RuntimeError("always")
+
+
+class Waiting(Action):
+    """Wait for others."""
+
+    actions: tuple[ActionDefinition, ...]
+
+    def execute(self, ctx: ActionContext) -> Wait | None:
+        return None if ctx.phase else Group((Member(self.actions),))
+
+
+class Delivered(Action):
+    """Wait for something from outside."""
+
+    timeout: float | None = None
+
+    def execute(self, ctx: ActionContext) -> Wait | None:
+        return None if ctx.phase else Delivery("parcel", self.timeout)
+
+
+class Saves(Middleware):
+    """Handles every failure of a stage."""
+
+    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
+        if outcome.status == "failed":
+            outcome.recover()
 
 
 def submit(bench: Bench, *actions: Any, parallel: bool = False) -> Run:
@@ -141,11 +180,61 @@ def go_through_everything(bench: Bench) -> None:
         bench.state.lose(run.run_id, entry, "p", "t", counted=True)
 
 
+def go_through_waits_and_edits(bench: Bench) -> None:
+    bench.drain(submit(bench, Waiting(actions=(definition_of(fine.s()),))))
+    run = submit(bench, Delivered(timeout=9))
+    claimed = bench.post.messages[0].entry
+    bench.step()
+    bench.state.deliver(run.run_id, claimed, "parcel", "text")
+    bench.drain(run)
+    bench.drain(submit(bench, Delivered(timeout=9)))
+    run = submit(bench, Delivered())
+    bench.step()
+    bench.state.halt(run.run_id, "cancelled", "{}")
+
+    run = submit(bench, fine.s(), fine.s(), fine.s(), parallel=True)
+    one, other, _ = [message.entry for message in bench.post.messages]
+    edit(bench, run, "disable", one, "remove", other)
+    bench.drain(run)
+    run = submit(bench, *[fine.s()] * 4)
+    first = int(bench.post.messages[0].entry)
+    edit(bench, run, *[part for n in (1, 2) for part in ("disable", str(first + n))])
+    edit(bench, run, "enable", str(first + 1), "remove", str(first + 2), "remove", str(first + 3))
+    edit(bench, run, "disable", str(first + 1))
+    bench.drain(run)
+
+    run = submit(bench, fine.s(), fine.s(), parallel=True)
+    left, right = claim(bench, run, "t"), claim(bench, run, "u")
+    plan = bench.state.keys.of("plan", run.run_id)
+    stage = bench.state.client.hget(plan, "gs").decode()  # type: ignore[union-attr]
+    links = bench.state.client.hget(plan, f"l{stage}").decode().split(",")  # type: ignore[union-attr]
+    links[6] = "1"  # one of them is enough
+    bench.state.client.hset(plan, f"l{stage}", ",".join(links))
+    bench.state.commit(left, have="", order="11", parts=CommitParts())
+    assert bench.state.commit(right, have="", order="12", parts=CommitParts()).word == "fenced"
+
+    workflow = Workflow("w").use(Saves())
+    workflow.add_stage(Stage("s", [broken.s(), fine.s()], parallel=True))
+    bench.drain(bench.submit(workflow))
+
+
+def edit(bench: Bench, run: Run, *edits: str) -> None:
+    answer = bench.state.edit(
+        run.run_id,
+        nonce=os.urandom(4).hex(),
+        revision=run.plan.revision,
+        details='{"actor":"ana"}',
+        edits=(len(edits) // 2, *edits),
+    )
+    assert answer.word == "applied", answer
+
+
 def test_every_arrow_of_the_diagram_is_taken_and_no_other(bench: Bench, watcher: Watcher) -> None:
     go_through_everything(bench)
+    go_through_waits_and_edits(bench)
     text = ARCHITECTURE.read_text(encoding="utf-8")
     drawn = {
-        (old, new, by) for old, new, by in re.findall(r"^    (\S+) --> (\w+): (\w+)$", text, re.M)
+        (old, new, by) for old, new, by in re.findall(r"^    (\S+) --> (\S+): (\w+)$", text, re.M)
     }
     begin = {("[*]", "ready", "begin")}
     assert watcher.seen | begin == drawn  # a run begins within its submit

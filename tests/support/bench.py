@@ -45,11 +45,12 @@ class Post:
     sent_again: int = 0
 
     def send(self, run_id: str, following: Next) -> None:
-        entries = [ready.entry for ready in following.ready]
         if following.mode == "chain":
-            self.messages.append(Message(run_id, entries[0], tuple(entries[1:])))
+            first, *others = following.ready
+            tail = tuple(ready.entry for ready in others)
+            self.messages.append(Message(first.run_id or run_id, first.entry, tail))
         elif following.mode == "group":
-            self.messages.extend(Message(run_id, entry) for entry in entries)
+            self.messages.extend(Message(r.run_id or run_id, r.entry) for r in following.ready)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         self.sent_again += 1
@@ -134,9 +135,9 @@ class Bench:
         run_id, entry, *timer = member.split(" ")
         plan = self.state.keys.of("plan", run_id)
         record = self.state.client.hget(plan, f"r{entry}")
-        if not timer and record and record.startswith(b"z"):  # type: ignore[union-attr]
+        if not timer and record and record[:1] in (b"z", b"w"):  # type: ignore[union-attr]
             parts = record.split(b"|")  # type: ignore[union-attr]
-            parts[5] = b"0"
+            parts[5] = b"1" if parts[5] != b"0" else b"0"
             self.state.client.hset(plan, f"r{entry}", b"|".join(parts))  # type: ignore[arg-type]
 
     def _worker(self, name: str) -> Executor:

@@ -10,7 +10,26 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import assert_type
 
-from gostage_core import Action, ActionContext, ActionFunction, Retry, Stage, Workflow, action
+from gostage_core import (
+    Action,
+    ActionContext,
+    ActionFunction,
+    Branch,
+    Condition,
+    ForEach,
+    Key,
+    Limits,
+    Repeat,
+    Retry,
+    RunWorkflow,
+    Stage,
+    Workflow,
+    action,
+    condition,
+    otherwise,
+    quorum,
+    when,
+)
 
 
 class Greet(Action, id="greet", tags=["intro"], retry=Retry(3), timeout="5m"):
@@ -101,3 +120,52 @@ def wrong_workflows() -> None:
     stage.add(Greet)  # type: ignore[arg-type]
     stage.add(charge)  # type: ignore[arg-type]
     Workflow("x").add_stage(stage, name="b")  # type: ignore[call-overload]
+
+
+@condition("is_priority")
+def is_priority(ctx: ActionContext) -> bool:
+    return True
+
+
+@condition
+async def over(ctx: ActionContext, limit: int = 3) -> bool:
+    return limit > 1
+
+
+async def conditions(ctx: ActionContext) -> None:
+    assert_type(is_priority, Condition[[], bool])
+    assert_type(is_priority(ctx), bool)
+    assert_type(await over(ctx, limit=2), bool)
+
+
+async def wrong_conditions(ctx: ActionContext) -> None:
+    is_priority(ctx, 1)  # type: ignore[call-arg]
+    await over(ctx, limit="2")  # type: ignore[arg-type]
+
+    @condition("text")  # type: ignore[type-var]
+    def text(ctx: ActionContext) -> str:
+        return ""
+
+
+def compositions(other: Workflow) -> None:
+    items = Key("items", list[int])
+    each = ForEach(items, Greet(), charge.s(Decimal(1)), max_parallel=4, store_as="results")
+    assert_type(each, ForEach)
+    assert_type(each.options(retry=Retry(2)), ForEach)
+    Branch(when("is_priority").then(each), when(over, limit=2).then(), otherwise(Greet()))
+    Repeat(Greet(), until="is_priority", max_times=100)
+    Repeat(Greet(), until=when(over, limit=2))
+    RunWorkflow(other, give={"child": items}, store={items: [1]}, take=["result"])
+    Stage("join", [each], parallel=True, on_failure="wait_all", join=quorum(2))
+    Workflow("w", limits=Limits(max_depth=3)).add_stage("s", parallel=True, join=quorum(1))
+
+
+def wrong_compositions(other: Workflow) -> None:
+    ForEach("items", Greet)  # type: ignore[arg-type]
+    ForEach("items", Greet(), max_paralel=4)  # type: ignore[call-arg]
+    Branch(when("is_priority"))  # type: ignore[arg-type]
+    Branch(Greet())  # type: ignore[arg-type]
+    Repeat(Greet(), until=is_priority, max_times="3")  # type: ignore[arg-type]
+    RunWorkflow("other")  # type: ignore[arg-type]
+    Stage("s", on_failure="ignore")  # type: ignore[arg-type]
+    Limits(max_dept=3)  # type: ignore[call-arg]

@@ -20,8 +20,9 @@ from gostage_core.errors import (
     RunTimeoutError,
     StoreUnavailableError,
 )
-from gostage_core.result import ActionResult, Plan, RunResult, RunSummary, StageResult
+from gostage_core.result import ActionResult, Plan, RunResult, StageResult
 from gostage_core.status import ActionStatus, RunStatus
+from gostage_core.summary import RunSummary
 from gostage_core.testing import context
 from gostage_workers.cli.documents import plain
 from gostage_workers.cli.logs import LogTail

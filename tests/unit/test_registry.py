@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gostage_core.authoring.action import Action, action
-from gostage_core.authoring.registry import Registry, registry
+from gostage_core.authoring.registry import ActionRegistry, registry
 from gostage_core.errors import DuplicateActionError, InvalidActionError, UnknownActionError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def test_an_unknown_id_says_what_to_do():
 
 
 def test_ids_are_listed_in_order():
-    own = Registry()
+    own = ActionRegistry("action")
     for name in ("b", "c", "a"):
         own.register(name, _action(name))
     assert own.ids() == ["a", "b", "c"]
@@ -150,7 +150,7 @@ def test_parameters_that_contain_themselves_end_in_an_error_of_ours():
 
 
 def test_threads_that_register_at_once_all_succeed():
-    own = Registry()
+    own = ActionRegistry("action")
     classes = [_action(f"A{number}") for number in range(50)]
     threads = [
         threading.Thread(target=own.register, args=(made.__name__, made)) for made in classes

@@ -133,7 +133,7 @@ def test_a_stage_brings_its_own_head():
         (Greet, "Greet is a class; add an instance: Greet(...)"),
         (charge, "charge is not bound to its parameters; add charge.s(...)"),
         (len, "len is a plain function; decorate it with @action and add len.s(...)"),
-        ([Greet()], "write add(*actions)"),
+        ([Greet()], "write *actions"),
         (Stage("b"), "add it to the workflow with add_stage(...)"),
         ("greet", "an action is wanted, not str"),
         (None, "an action is wanted, not NoneType"),
@@ -541,9 +541,9 @@ def test_wrong_parameters_are_refused_with_the_place():
             )
         )
     assert str(caught.value).splitlines() == [
-        "stages[0].actions[0].amount: field required",
-        "stages[0].actions[0].amuont: unexpected parameter; did you mean 'amount'?",
-        "stages[0].actions[1].greeting: input should be a valid string",
+        "stages[0].actions[0].params.amount: field required",
+        "stages[0].actions[0].params.amuont: unexpected parameter; did you mean 'amount'?",
+        "stages[0].actions[1].params.greeting: input should be a valid string",
     ]
 
 
@@ -551,14 +551,14 @@ def test_unknown_actions_are_refused_with_the_place():
     with pytest.raises(UnknownActionError) as caught:
         Workflow.from_dict(document({"action": "plain"}, {"action": "os:system"}))
     assert str(caught.value).startswith(
-        "stages[0].actions[1]: no action is registered under 'os:sy"
+        "stages[0].actions[1].action: no action is registered under 'os:sy"
     )
     assert caught.value.action_id == "os:system"
     with pytest.raises(UnknownActionError) as caught:
         Workflow.from_dict(document({"action": "one"}, {"action": "two"}))
     first, second = str(caught.value).splitlines()
-    assert first.startswith("stages[0].actions[0]: no action is registered under 'one'")
-    assert second.startswith("stages[0].actions[1]: no action is registered under 'two'")
+    assert first.startswith("stages[0].actions[0].action: no action is registered under 'one'")
+    assert second.startswith("stages[0].actions[1].action: no action is registered under 'two'")
 
 
 def test_a_stage_id_that_is_there_twice_is_refused_with_the_place():
@@ -581,8 +581,8 @@ def test_problems_of_several_kinds_are_all_listed():
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
         "nme",
         "stages[1].id",
-        "stages[0].actions[0]",
-        "stages[1].actions[0].greting",
+        "stages[0].actions[0].action",
+        "stages[1].actions[0].params.greting",
     ]
 
 
@@ -706,20 +706,23 @@ def test_a_workflow_may_be_written_in_yaml(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("id: x\nstages: [\n", "order.yaml, line 3, column 1: not YAML"),
-        ("id: x\n  stages: []", "order.yaml, line 2, column 9: not YAML"),
-        ("id: x\nid: y\n", "order.yaml, line 2, column 1: not YAML: 'id' twice"),
-        ("id: !!python/object:os.system {}", "line 1, column 5: not YAML"),
+        ("id: x\nstages: [\n", "order.yaml:3: not YAML"),
+        ("id: x\n  stages: []", "order.yaml:2: not YAML"),
+        ("id: x\nid: y\n", "order.yaml:2: id: is there twice; the first is on line 1"),
+        (
+            "id: !!python/object:os.system {}",
+            "order.yaml:1: not YAML: could not determine a constructor",
+        ),
         ("id: x\n---\nid: y", "not YAML"),
         ("id: \x07", "not YAML"),
         ("[" * 200_000, "nested too deeply"),
         ("a: &a [*a]", "deep in one another"),
-        ("? [a]\n: b", "not YAML"),
+        ("? [a]\n: b", "order.yaml:1: a key is a text"),
         ("", "a workflow is an object with an id and stages, not NoneType"),
         ("just text", "not str"),
         (
             "id: x\nstages:\n- id: a\n  actions:\n  - action: gone\n",
-            "stages[0].actions[0]: no action",
+            "order.yaml:5: stages[0].actions[0].action: no action",
         ),
     ],
 )
@@ -734,7 +737,7 @@ def test_a_wrong_file_is_refused_with_the_line(tmp_path: Path, text, told):
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path):
     file = tmp_path / "order.yaml"
     file.write_bytes(b"id: \xff")
-    with pytest.raises(InvalidWorkflowError, match=r"order\.yaml: not YAML"):
+    with pytest.raises(InvalidWorkflowError, match=r"order\.yaml:1: not YAML"):
         Workflow.from_yaml(file)
 
 

@@ -17,7 +17,8 @@
 
   Returns  "claimed", token, attempt, fails, spec, store: key, value … or false,
            1 when others may write to the store meanwhile, else 0
-        |  "held" | "early" | "done" | "stopping" | "paused" | "gone"
+           the phase: how often the entry has waited for something
+        |  "held" | "early" | "done" | "paused" | "gone"
 ]]
 --- @include "run"
 --- @include "links"
@@ -33,15 +34,32 @@ if not r then
   return { "early" }
 end
 
+--- Whether siblings' writes are to be seen: something around the action runs side by side.
+local function is_shared(up)
+  while up ~= "0" do
+    local outer = links(run, up)
+    if outer.mode == "p" then
+      return true
+    end
+    up = outer.up
+  end
+  return false
+end
+
+local shared -- read before the first write, so that damage around the action shows there
+
 local function answer()
   local values = false
-  local shared = links(run, links(run, n).up).mode == "p" -- siblings' writes are to be seen
   if not shared and run.bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
     values = call("HGETALL", K.store(id))
   end
-  return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), values, shared and 1 or 0 }
+  return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), values, shared and 1 or 0,
+           r.phase }
 end
 
+if r.state == "x" or r.state == "r" then
+  shared = is_shared(links(run, n).up)
+end
 if r.state == "x" then
   if string.match(r.token, ":(.*)$") == nonce then
     return answer()
@@ -51,8 +69,6 @@ elseif r.state == "z" or r.state == "w" then
   return { "early" }
 elseif r.state ~= "r" then
   return { "done" }
-elseif run.stop then
-  return { "stopping" }
 elseif run.status == "paused" then
   return { "paused" }
 end

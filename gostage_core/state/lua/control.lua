@@ -9,9 +9,10 @@
   ARGV[4]  token     of the attempt
   ARGV[5]  progress  JSON, or empty
 
-  Returns  "go"  |  "stop" (the run is to end)  |  "lost" (the lease has gone)
+  Returns  "go"  |  "stop" (the run is to end, or what is around the action)  |  "lost" (the lease has gone)
 ]]
 --- @include "attempt"
+--- @include "advance"
 local id, n, token, progress = arg(), arg(), arg(), arg()
 local run, _, word = attempt_of(id, n, token)
 if word then
@@ -21,4 +22,5 @@ if progress ~= "" then
   call("HSET", K.plan(id), "p" .. n, progress)
   jot(id, "action.progress", n, run.revision, progress)
 end
-return { run.stop and "stop" or "go" }
+local stops = draining(run, n)
+return { stops and "stop" or "go" }

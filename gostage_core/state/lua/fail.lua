@@ -14,7 +14,7 @@
   ARGV[8]  failure   JSON, opaque, whole
   ARGV[9]  details   JSON for the journal, short
 
-  Returns  "retrying"  |  "failed"  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
+  Returns  "retrying"  |  "failed", ready…  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
 ]]
 --- @include "attempt"
 --- @include "advance"
@@ -29,8 +29,8 @@ links(run, n) -- a damaged plan shows here, before the first write
 r.fails = r.fails + 1
 call("HSET", K.plan(id), "e" .. n, failure)
 free_slot(id, r)
-if delay and not run.stop then
-  r.state, r.at = "z", now + delay
+if delay and not stopping(run, n) then
+  r.state, r.at, r.phase = "z", now + delay, 0
   save_record(id, r)
   call("ZREM", K.wake(), id .. " " .. n .. " t")
   call("ZADD", K.wake(), r.at, id .. " " .. n)
@@ -39,13 +39,9 @@ if delay and not run.stop then
 end
 settle(run, r, "f")
 jot(id, "action.failed", n, run.revision, details)
-if run.stop then
-  finish_if_still(run)
-elseif policy == "continue" then
-  go_on(run, n)
+if policy == "continue" then
+  go_on(run, n, "s")
   return ready_reply(run, "continued", window, "")
-else
-  call("HSET", K.run(id), "failed", n)
-  halt(run, "failed", failure)
 end
-return { "failed" }
+go_on(run, n, "f")
+return ready_reply(run, "failed", window, "")

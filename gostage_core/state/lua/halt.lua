@@ -8,10 +8,12 @@
   ARGV[3]  status   that it is to end with
   ARGV[4]  why      JSON: who and why
 
-  Returns  "halted", status now  |  "ended", status  |  "gone"
+  ARGV[5]  window   links in one chain
+
+  Returns  "halted", ready…  |  "ended", status  |  "gone"
 ]]
---- @include "ending"
-local id, status, why = arg(), arg(), arg()
+--- @include "advance"
+local id, status, why, window = arg(), arg(), arg(), number()
 local run = load_run(id)
 if not run then
   return { "gone" }
@@ -23,4 +25,4 @@ if not run.stop then
   jot(id, "run.halting", 0, run.revision, why)
   halt(run, status, why)
 end
-return { "halted", run.status }
+return ready_reply(run, "halted", window, "")

@@ -10,11 +10,13 @@
   ARGV[5]  slot     in it
   ARGV[6]  counted  1 when it was lost, 0 when it is given back in good order
   ARGV[7]  most     losses after which the action fails as poison
+  ARGV[8]  window   links in one chain
 
-  Returns  "send", carrier  |  "poisoned"  |  "cancelled"  |  "later" (a timer ends it)  |  "gone"
+  Returns  "send", carrier  |  "ended", ready…  |  "later" (a timer ends it)  |  "gone"
 ]]
 --- @include "losing"
-local id, n, process, slot, counted, most = arg(), arg(), arg(), arg(), number(), number()
+local id, n, process, slot, counted, most, window
+  = arg(), arg(), arg(), arg(), number(), number(), number()
 local run = load_run(id)
 local r = run and load_record(id, n)
 if call("HGET", K.claims(process), slot) == id .. " " .. n then
@@ -23,4 +25,4 @@ end
 if not r or r.state ~= "x" or r.where ~= process .. "/" .. slot then
   return { "gone" }
 end
-return take_back(run, r, counted == 1, most)
+return take_back(run, r, counted == 1, most, window)

@@ -38,5 +38,5 @@ call("ZREM", K.expiry(), id)
 if v[3] ~= "" and call("HGET", K.keys(), v[3]) == id then
   call("HDEL", K.keys(), v[3])
 end
-call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id))
+call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id))
 return { "purged" }

@@ -26,10 +26,10 @@ free_slot(id, r)
 call("ZREM", K.wake(), id .. " " .. n .. " t")
 call("HSET", K.plan(id), "e" .. n, reason)
 jot(id, "action.released", n, run.revision, reason)
-if run.stop then
+if stopping(run, n) then
   settle(run, r, "k")
   jot(id, "action.cancelled", n, run.revision)
-  finish_if_still(run)
+  go_on(run, n, "s")
 elseif delay > 0 then
   -- As long again as it has been going on, up to a minute: an action that nobody knows waits quietly.
   delay = math.max(delay, math.min(now - r.began, 60000))

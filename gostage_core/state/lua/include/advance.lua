@@ -1,186 +1,397 @@
 --[[
-  Moves a plan on. Loops walk siblings and recursion walks nesting, so that no plan is too long for
-  the stack.
+  Moves a plan on when an entry has ended: to what follows it, or, when it failed, out of the scopes
+  that fail with it. A scope that fails lets nothing more of it begin; when the last of it has
+  ended, its hook runs, and then the scope around it decides.
 ]]
---- @include "values"
---- @include "ending"
---- @include "links"
-local began_now = {}
+--- @include "scopes"
+local climb, halt, damaged
+local cancelling = false
 
---- A scope's progress, in r<n>: state|open|cursor|active|extra|began|ended. Members that were added
---- are in extra, as ranges of ids; they are taken before those that the cursor has not come to.
-local function load_scope(run, n)
-  local text = call("HGET", K.plan(run.id), "r" .. n)
-  if not text then
-    return nil
-  end
-  local state, open, at, active, extra, began, ended = string.match(text,
-    "^(%l)|(%d+)|(%d+)|(%d+)|([%d%- ]*)|(%d+)|(%d+)$")
-  if not state then
-    error("CORRUPT record r" .. n)
-  end
-  return { n = n, state = state, open = tonumber(open), cursor = at, active = tonumber(active),
-           extra = extra, began = tonumber(began), ended = tonumber(ended) }
-end
-
-local function save_scope(run, s)
-  call("HSET", K.plan(run.id), "r" .. s.n, string.format("%s|%d|%s|%d|%s|%.0f|%.0f",
-    s.state, s.open, s.cursor, s.active, s.extra, s.began, s.ended))
-end
-
-local function end_scope(run, s, state)
-  s.state, s.ended = state, now
-  save_scope(run, s)
-  if s.n ~= "0" then
-    jot(run.id, "stage.completed", s.n, run.revision)
-  end
-end
-
---- Makes an action ready: from here on it has a timer, so that a lost message costs seconds.
-local function make_ready(run, n, r)
-  r = r or new_record(n)
-  r.state, r.token, r.at, r.resends = "r", "", now, 0
-  save_record(run.id, r)
-  call("SADD", K.live(run.id), n)
-  call("ZADD", K.wake(), now + OVERDUE_MS, run.id .. " " .. n)
-  began_now[#began_now + 1] = n
-end
-
-local begin
-
---- Begins `n` or the first sibling after it that lives; false when the sequence has run out.
-local function walk(run, n)
-  while n ~= "0" do
-    if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 and begin(run, n) then
+--- Whether `n` lies in scope `a`, at any depth.
+local function below(run, n, a)
+  while a ~= "0" and n ~= "0" do
+    n = links(run, n).up
+    if n == a then
       return true
     end
-    n = links(run, n).next
   end
+  return a == "0"
+end
+
+--- The live entries of a scope that can be read, in order.
+local function living(run, a)
+  local found = {}
+  for _, n in ipairs(call("SMEMBERS", K.live(run.id))) do
+    local r = sound_record(run, n)
+    if r and LIVE[r.state] and (a == "0" or below(run, n, a)) then
+      found[#found + 1] = r
+    end
+  end
+  table.sort(found, function(one, other) return tonumber(one.n) < tonumber(other.n) end)
+  return found
+end
+
+--- Whether a scope around `n` fails, or the run is to end.
+local function draining(run, n)
+  if run.stop then
+    return true
+  end
+  if not run.drain then
+    return false
+  end
+  repeat
+    n = links(run, n).up
+    if string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1) == "f" then
+      local l = links(run, n)
+      if l.mode then
+        return true
+      end
+    end
+  until n == "0"
   return false
 end
 
---- Fills a parallel scope up to its limit; false when nothing of it is open any more.
-local function fill(run, s, limit)
-  while s.active < limit do
-    local n, last, rest = string.match(s.extra, "^(%d+)%-(%d+) ?(.*)$")
-    if n then
-      s.extra = n == last and rest or string.format("%d-%s %s", n + 1, last, rest)
-    else
-      n = s.cursor
-      if n == "0" then
-        break
-      end
-      s.cursor = links(run, n).next
-    end
-    if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 then
-      if begin(run, n) then
-        s.active = s.active + 1
-      else
-        s.open = s.open - 1
-      end
-    end
-  end
-  return s.open > 0
+--- Whether `n` is the hook that runs when its scope is over, whatever became of it.
+local function is_last_hook(run, n)
+  return links(run, links(run, n).up).after == n
 end
 
-local function write_initial(run, n)
-  local text = call("HGET", K.plan(run.id), "i" .. n)
-  if text then
-    local values = cjson.decode(text)
-    for i = 1, #values, 2 do
-      replace(run.id, values[i], values[i + 1])
-    end
-  end
+--- Whether nothing more is to be done at `n`, for what is around it fails.
+local function stopping(run, n)
+  return draining(run, n) and not is_last_hook(run, n)
 end
 
---- Begins a node: true when it lives now, false when it ended at once (an empty stage).
-begin = function(run, n)
-  local l = links(run, n)
-  if not l.mode then
-    make_ready(run, n)
-    return true
+--- Tells the entry above that its child run has ended. The child has: damage above is not its own.
+local function tell_parent(run)
+  local parent, n = string.match(call("HGET", K.run(run.id), "parent") or "", "^(%S+) (%d+)$")
+  local known, above = pcall(load_run, parent or "")
+  if not known or not above or TERMINAL[above.status] then
+    return
   end
-  local s = { n = n, state = "x", open = 0, cursor = "0", active = 0, extra = "", began = now, ended = 0 }
-  if n ~= "0" then
-    jot(run.id, "stage.started", n, run.revision)
-  end
-  write_initial(run, n)
-  local lives
-  if l.mode == "s" then
-    save_scope(run, s)
-    lives = walk(run, l.first)
-  else
-    local m = l.first
-    while m ~= "0" do
-      s.open = s.open + 1
-      m = links(run, m).next
-    end
-    s.cursor = l.first
-    lives = fill(run, s, l.limit)
-    save_scope(run, s)
-  end
-  if not lives then
-    end_scope(run, s, "c")
-  end
-  return lives
-end
-
---- An entry has ended: goes on with what follows it, up to the end of the run.
-local function move_on(run, n)
-  local l = links(run, n)
-  while true do
-    local up = l.up
-    local outer = links(run, up)
-    if outer.mode == "s" then
-      if walk(run, l.next) then
-        return
-      end
-      end_scope(run, load_scope(run, up), "c")
-    else
-      local s = load_scope(run, up)
-      s.open, s.active = s.open - 1, s.active - 1
-      if fill(run, s, outer.limit) then
-        save_scope(run, s)
-        return
-      end
-      end_scope(run, s, "c")
-    end
-    if up == "0" then
-      finish(run, "completed")
+  local inner = cancelling
+  local sound, problem = pcall(function()
+    local r = load_record(parent, n)
+    if not r or r.state ~= "w" or call("HGET", K.plan(parent), "u" .. n) ~= run.id then
+      return
+    elseif not draining(above, n) then
+      r.phase = r.phase + 1
+      make_ready(above, n, r)
       return
     end
-    l = outer
+    settle(above, r, "k")
+    jot(parent, "action.cancelled", n, above.revision)
+    if not cancelling then -- else whoever cancels goes on from there
+      climb(above, links(above, n).up)
+    end
+  end)
+  if not sound then
+    cancelling = inner
+    damaged(above, n, problem)
   end
 end
 
---- Goes on behind an entry that has ended. Where the plan is damaged the run ends, and says why.
-local function go_on(run, n)
-  local sound, problem = pcall(move_on, run, n)
+local function finish(run, status)
+  set_status(run, status)
+  call("HSET", K.run(run.id), "ended", now)
+  call("ZREM", K.wake(), run.id .. " d")
+  call("DEL", K.live(run.id))
+  call("ZADD", K.expiry(), now + run.retention, run.id)
+  if call("HEXISTS", K.run(run.id), "reply") == 1 then
+    call("ZADD", K.wake(), now, run.id .. " r") -- written out of the store by whoever looks at it
+  end
+  jot(run.id, "run." .. status, 0, run.revision)
+  tell_parent(run)
+end
+
+--- An entry that waited for what is below it goes on.
+local function resume(run, n)
+  local r = load_record(run.id, n)
+  if r and r.state == "w" then
+    r.phase = r.phase + 1
+    make_ready(run, n, r)
+  end
+end
+
+--- Asks the child run of a waiting entry to end; true when it has.
+local function halt_child(run, n)
+  local child = call("HGET", K.plan(run.id), "u" .. n)
+  local its = child and load_run(child)
+  if its and not TERMINAL[its.status] then
+    if not its.stop then
+      jot(child, "run.halting", 0, its.revision, '{"actor":"run ' .. run.id .. '"}')
+      halt(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}')
+    end
+    return TERMINAL[its.status]
+  end
+  return true
+end
+
+--- Cancels what lives in a scope and has not begun, and with `running` also what has.
+local function cancel(run, a, running)
+  local inner = cancelling
+  cancelling = true
+  for _, r in ipairs(living(run, a)) do
+    local sound, last_hook = pcall(is_last_hook, run, r.n)
+    if (running or r.state ~= "x") and not (sound and last_hook) then
+      local over = r.state ~= "w" or halt_child(run, r.n) or running
+      local still = sound_record(run, r.n) -- the end of a child settles what waited for it
+      if over and still and LIVE[still.state] then
+        settle(run, still, "k")
+        jot(run.id, "action.cancelled", r.n, run.revision)
+      end
+    end
+  end
+  cancelling = inner
+end
+
+--- The run is over: as it was asked to end, or as its outermost scope did.
+local function conclude(run, s)
+  if run.stop then
+    finish(run, run.stop)
+  elseif s.state == "f" then
+    local why = call("HGET", K.plan(run.id), "e" .. s.failed)
+    call("HSET", K.run(run.id), "failed", s.failed, "why", why or "{}")
+    finish(run, "failed")
+  else
+    finish(run, "completed")
+  end
+end
+
+--- A scope fails: nothing more of it begins.
+local function drain(run, s)
+  s.state = "f"
+  save_scope(run, s)
+  run.drain = "1"
+  call("HSET", K.run(run.id), "drain", 1)
+  cancel(run, s.n, false)
+  climb(run, s.n)
+end
+
+--- What the end of a member means for a parallel scope: "go" on, it has "enough", or it has "failed".
+local function verdict(s, l)
+  if l.quorum > 0 then
+    if s.good >= l.quorum then
+      return "enough"
+    end
+    local lost = s.bad > 0 and s.good + s.open < l.quorum
+    return lost and (l.policy == "f" or s.open == 0) and "failed" or "go"
+  end
+  return s.bad > 0 and (l.policy == "f" or s.open == 0) and "failed" or "go"
+end
+
+--- A member of a parallel scope has ended: true when the scope goes on, or has been dealt with.
+local function end_member(run, s, l, how, failed)
+  s.open, s.active = s.open - 1, s.active - 1
+  if how == "c" then
+    s.good = s.good + 1
+  elseif how == "f" then
+    s.bad = s.bad + 1
+    s.failed = s.failed == "0" and failed or s.failed
+  end
+  local word = verdict(s, l)
+  if word == "go" and fill(run, s, l.limit) then
+    save_scope(run, s)
+    return true
+  end
+  if word == "go" then
+    word = verdict(s, l)
+  end
+  if word == "failed" then
+    drain(run, s)
+    return true
+  end
+  if word == "enough" then
+    cancel(run, s.n, true)
+  end
+  return close(run, s, l)
+end
+
+--- A node has ended, completed (c), skipped or removed (s), or failed (f) because of entry `failed`:
+--- goes on with what follows it, up to the end of the run.
+local function move_on(run, n, how, failed)
+  if draining(run, n) then
+    return climb(run, links(run, n).up)
+  end
+  while true do
+    local l = links(run, n)
+    local up = l.up
+    local outer = links(run, up)
+    if not outer.mode then
+      return resume(run, up)
+    end
+    local s
+    if n == outer.after then
+      s = load_scope(run, up)
+      end_scope(run, s, outer, s.state == "x" and "c" or s.state)
+    elseif n == outer.before then
+      s = load_scope(run, up)
+      local lives
+      if s.state == "s" then
+        lives = close(run, s, outer)
+      else
+        lives = begin_members(run, s, outer)
+      end
+      if lives then
+        return
+      end
+    elseif outer.mode == "s" then
+      if how ~= "f" and walk(run, l.next) then
+        return
+      end
+      s = load_scope(run, up)
+      if how == "f" then
+        s.failed = failed
+        return drain(run, s)
+      end
+      if close(run, s, outer) then
+        return
+      end
+    else
+      s = load_scope(run, up)
+      if end_member(run, s, outer, how, failed) then
+        return
+      end
+    end
+    if up == "0" then
+      return conclude(run, s)
+    end
+    n, how = up, s.state == "s" and "s" or "c"
+  end
+end
+
+--- Goes outwards from a scope of which nothing more is to begin, for it fails or one around it does.
+climb = function(run, a)
+  while #living(run, a) == 0 do
+    local l, s = links(run, a), load_scope(run, a)
+    if not s then
+      error("CORRUPT record r" .. a)
+    elseif s.ended > 0 then
+      return
+    end
+    local begun = l.before == "0" or string.sub(call("HGET", K.plan(run.id), "r" .. l.before) or "", 1, 1) == "c"
+    if begun and l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 0 then
+      return make_ready(run, l.after)
+    end
+    local cut_off = s.state == "x" or (s.state == "f" and s.failed == "0")
+    end_scope(run, s, l, cut_off and "k" or s.state)
+    if a == "0" then
+      return conclude(run, s)
+    end
+    local up = l.up
+    local outer = links(run, up)
+    if not outer.mode then
+      local r = load_record(run.id, up)
+      if r and r.state == "w" then
+        return resume(run, up)
+      end
+      a = outer.up
+    elseif draining(run, a) then
+      a = up
+    else
+      return move_on(run, a, "f", s.failed)
+    end
+  end
+end
+
+--- An entry has failed for good.
+local function fail_up(run, n)
+  local up = links(run, n).up
+  local outer = links(run, up)
+  local hook = n == outer.before or n == outer.after
+  if hook then
+    local s = load_scope(run, up)
+    s.failed = n
+    if draining(run, n) then
+      s.state = "f"
+      save_scope(run, s)
+      return climb(run, up)
+    end
+    return drain(run, s)
+  end
+  move_on(run, n, "f", n)
+end
+
+--- Ends a run whose plan cannot be followed any more, when the last that runs has ended.
+local function abort(run, status, why)
+  run.stop = status
+  call("HSET", K.run(run.id), "stop", status, "why", why)
+  local runs, inner = false, cancelling
+  cancelling = true
+  for _, r in ipairs(living(run, "0")) do
+    if r.state == "x" then
+      runs = true
+    else
+      settle(run, r, "k")
+      pcall(halt_child, run, r.n)
+    end
+  end
+  cancelling = inner
+  if not runs then
+    finish(run, status)
+  end
+end
+
+damaged = function(run, n, problem)
+  began_now = {}
+  local text = type(problem) == "table" and problem.err or tostring(problem)
+  abort(run, run.stop or "failed", cjson.encode({ type = "CorruptRunError", message =
+    "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
+end
+
+--- Lets nothing more begin. What waits is cancelled; what runs may end, and then the run ends as `status`.
+halt = function(run, status, why)
+  run.stop = status
+  call("HSET", K.run(run.id), "stop", status, "why", why)
+  local inner = cancelling
+  local sound, problem = pcall(function()
+    local s = load_scope(run, "0")
+    s.state = "f"
+    save_scope(run, s)
+    cancel(run, "0", false)
+    local stage = call("HGET", K.run(run.id), "stage")
+    local its = stage and load_scope(run, stage)
+    climb(run, its and its.ended == 0 and stage or "0")
+  end)
   if not sound then
-    began_now = {}
-    local text = type(problem) == "table" and problem.err or tostring(problem)
-    halt(run, "failed", cjson.encode({ type = "CorruptRunError", message =
-      "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
+    cancelling = inner
+    damaged(run, "0", problem)
+  end
+end
+
+--- Goes on behind an entry that has ended (c, s), or failed for good (f). Where the plan is damaged the
+--- run ends, and says why.
+local function go_on(run, n, how)
+  local sound, problem
+  if how == "f" then
+    sound, problem = pcall(fail_up, run, n)
+  else
+    sound, problem = pcall(move_on, run, n, how)
+  end
+  if not sound then
+    cancelling = false
+    damaged(run, n, problem)
   end
 end
 
 --- What became ready, each with its carrier. `keep`: the chain at hand goes on with it. `group`: side
---- by side. `chain`: one, and behind it in a sequence the next ones.
+--- by side. `chain`: one, and behind it in a sequence the next ones. An entry of another run (the one
+--- above, or below) is written with its run's id in front.
 local function ready_reply(run, word, window, have)
   local reply = { word, "group" }
-  if #began_now == 1 and began_now[1] == have then
+  local single = #began_now == 1 and began_now[1][1] == run.id and began_now[1][2]
+  if single and single == have then
     reply[2] = "keep"
     return reply
   end
-  for _, n in ipairs(began_now) do
-    reply[#reply + 1] = n
-    reply[#reply + 1] = call("HGET", K.plan(run.id), "c" .. n)
+  for _, one in ipairs(began_now) do
+    reply[#reply + 1] = one[1] == run.id and one[2] or one[1] .. " " .. one[2]
+    reply[#reply + 1] = call("HGET", K.plan(one[1]), "c" .. one[2])
   end
-  if #began_now ~= 1 then
+  if not single then
     return reply
   end
   reply[2] = "chain"
-  local l = links(run, began_now[1])
+  local l = links(run, single)
   if links(run, l.up).mode == "p" then
     return reply
   end

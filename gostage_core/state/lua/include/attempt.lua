@@ -11,7 +11,7 @@ local function attempt_of(run_id, n, token)
   if not r then
     return run, nil, "fenced"
   end
-  if r.token == token and (r.state == "c" or r.state == "f" or r.state == "z") then
+  if r.token == token and (r.state == "c" or r.state == "f" or r.state == "z" or r.state == "w") then
     return run, r, "repeated"
   end
   if r.state ~= "x" or r.token ~= token then

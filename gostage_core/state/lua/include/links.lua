@@ -1,8 +1,10 @@
 --[[
   The shape of a plan. It is a tree: scope 0 holds the stages one after another, a stage holds its
-  actions one after another (s) or side by side (p). Links of a node, packed in the field l<n>:
+  actions one after another (s) or side by side (p), and an action that waits for others owns the
+  scopes that hold them. Links of a node, packed in the field l<n>:
   an action  up,next,timeout_ms
-  a scope    up,next,first,last,mode,limit,by,order
+  a scope    up,next,first,last,mode,limit,quorum,policy,before,after,by,order
+  before and after are the entries of the scope's hooks, which are no members of it.
 ]]
 --- @include "call"
 local function links(run, n)
@@ -10,10 +12,11 @@ local function links(run, n)
   if not text then
     error("CORRUPT links l" .. n)
   end
-  local up, next_, first, last, mode, limit, by, order = string.match(text,
-    "^(%d+),(%d+),(%d+),(%d+),([sp]),(%d+),(%d+),(%d*)$")
+  local up, next_, first, last, mode, limit, quorum, policy, before, after, by, order = string.match(text,
+    "^(%d+),(%d+),(%d+),(%d+),([sp]),(%d+),(%d+),([fw]),(%d+),(%d+),(%d+),(%d*)$")
   if up then
-    return { up = up, next = next_, first = first, last = last, mode = mode, limit = tonumber(limit), by = by, order = order }
+    return { up = up, next = next_, first = first, last = last, mode = mode, limit = tonumber(limit),
+             quorum = tonumber(quorum), policy = policy, before = before, after = after, by = by, order = order }
   end
   local a_up, a_next, timeout = string.match(text, "^(%d+),(%d+),(%d+)$")
   if not a_up then
@@ -25,7 +28,8 @@ end
 local function save_links(run, n, l)
   local text
   if l.mode then
-    text = table.concat({ l.up, l.next, l.first, l.last, l.mode, l.limit, l.by, l.order }, ",")
+    text = table.concat({ l.up, l.next, l.first, l.last, l.mode, l.limit, l.quorum, l.policy, l.before, l.after,
+                          l.by, l.order }, ",")
   else
     text = table.concat({ l.up, l.next, l.timeout }, ",")
   end

@@ -1,8 +1,8 @@
 --[[ Takes a running attempt from whoever held it, for another one to do it. ]]
 --- @include "advance"
 
---- The answer of the operation: "send", carrier | "poisoned" | "cancelled" | "later" (a timer ends it).
-local function take_back(run, r, counted, most)
+--- The answer of the operation: "send", carrier | "ended", ready… | "later" (a timer ends it).
+local function take_back(run, r, counted, most, window)
   local timeout = links(run, r.n).timeout
   if timeout > 0 and now >= r.at + timeout then
     call("ZADD", K.wake(), now, run.id .. " " .. r.n .. " t") -- it died of its timeout: that is its failure
@@ -17,20 +17,19 @@ local function take_back(run, r, counted, most)
     r.attempt = r.attempt - 1
     jot(run.id, "action.released", r.n, run.revision, details)
   end
-  if run.stop then
-    settle(run, r, "k")
-    jot(run.id, "action.cancelled", r.n, run.revision)
-    finish_if_still(run)
-    return { "cancelled" }
-  end
   if r.lost >= most then
     local failure = string.format('{"poison":true,"entry":%s,"attempt":%d,"lost":%d}', r.n, r.attempt, r.lost)
     call("HSET", K.plan(run.id), "e" .. r.n, failure)
     settle(run, r, "f")
     jot(run.id, "action.failed", r.n, run.revision, failure)
-    call("HSET", K.run(run.id), "failed", r.n)
-    halt(run, "failed", failure)
-    return { "poisoned" }
+    go_on(run, r.n, "f")
+    return ready_reply(run, "ended", window, "")
+  end
+  if stopping(run, r.n) then
+    settle(run, r, "k")
+    jot(run.id, "action.cancelled", r.n, run.revision)
+    go_on(run, r.n, "s")
+    return ready_reply(run, "ended", window, "")
   end
   make_ready(run, r.n, r)
   return { "send", call("HGET", K.plan(run.id), "c" .. r.n) }

@@ -1,21 +1,34 @@
 --[[ Writes new nodes of a plan from the arguments. ]]
 --- @include "advance"
 
---- count, then spec, carrier, timeout_ms of each
+--- count, then spec, carrier, timeout_ms, state of each: d where it is disabled from the start, else empty
 local function read_actions()
   local actions = {}
   for i = 1, number() do
-    actions[i] = { spec = arg(), carrier = arg(), timeout = arg() }
+    actions[i] = { spec = arg(), carrier = arg(), timeout = arg(), state = arg() }
   end
   return actions
 end
 
---- count, then id, spec, mode, limit, initial and the actions of each
+--- spec and carrier of a hook, both empty where there is none
+local function read_hook()
+  local spec, carrier = arg(), arg()
+  return spec ~= "" and { spec = spec, carrier = carrier, timeout = "0", state = "" } or nil
+end
+
+--- id, spec, mode, limit, quorum, policy, hook before, hook after, initial, state and the actions
+local function read_stage()
+  local stage = { id = arg(), spec = arg(), mode = arg(), limit = arg(), quorum = arg(), policy = arg(),
+                  before = read_hook(), after = read_hook(), initial = arg(), state = arg() }
+  stage.actions = read_actions()
+  return stage
+end
+
+--- count, then each
 local function read_stages()
   local stages = {}
   for i = 1, number() do
-    stages[i] = { id = arg(), spec = arg(), mode = arg(), limit = arg(), initial = arg() }
-    stages[i].actions = read_actions()
+    stages[i] = read_stage()
   end
   return stages
 end
@@ -25,28 +38,55 @@ local function new_ids(run, count)
   return last - count
 end
 
+local function write_action(run, n, a, up, next_)
+  call("HSET", K.plan(run), "s" .. n, a.spec, "c" .. n, a.carrier, "l" .. n, up .. "," .. next_ .. "," .. a.timeout)
+  if a.state == "d" then
+    local r = new_record(n)
+    r.state = "d"
+    save_record(run, r)
+  end
+end
+
 --- Writes actions one after another under `up`, the last one linked to `after`: first id, last id.
 local function write_actions(run, up, actions, after)
   local base = new_ids(run, #actions)
   for i, a in ipairs(actions) do
-    local n = tostring(base + i)
-    local next_ = i < #actions and tostring(base + i + 1) or after
-    call("HSET", K.plan(run), "s" .. n, a.spec, "c" .. n, a.carrier, "l" .. n, up .. "," .. next_ .. "," .. a.timeout)
+    write_action(run, tostring(base + i), a, up, i < #actions and tostring(base + i + 1) or after)
   end
   return tostring(base + 1), tostring(base + #actions)
 end
 
---- Writes a stage under scope 0, linked to `after`: its id.
-local function write_stage(run, stage, after, by, order)
-  local n = tostring(new_ids(run, 1) + 1)
-  local first, last = "0", "0"
-  if #stage.actions > 0 then
-    first, last = write_actions(run, n, stage.actions, "0")
+local function write_hook(run, hook, up)
+  if not hook then
+    return "0"
   end
-  call("HSET", K.plan(run), "s" .. n, stage.spec, "g" .. stage.id, n, "l" .. n,
-    table.concat({ "0", after, first, last, stage.mode, stage.limit, by, order }, ","))
+  local n = tostring(new_ids(run, 1) + 1)
+  write_action(run, n, hook, up, "0")
+  return n
+end
+
+--- Writes a scope and its actions, linked to `next_`: its id, and its first and last action.
+local function write_scope(run, up, scope, next_, by, order)
+  local n = tostring(new_ids(run, 1) + 1)
+  local before, after = write_hook(run, scope.before, n), write_hook(run, scope.after, n)
+  local first, last = "0", "0"
+  if #scope.actions > 0 then
+    first, last = write_actions(run, n, scope.actions, "0")
+  end
+  call("HSET", K.plan(run), "s" .. n, scope.spec, "l" .. n, table.concat({ up, next_, first, last, scope.mode,
+    scope.limit, scope.quorum, scope.policy, before, after, by, order }, ","))
+  return n, first, last
+end
+
+--- Writes a stage under scope 0, linked to `next_`: its id, and its first and last action.
+local function write_stage(run, stage, next_, by, order)
+  local n, first, last = write_scope(run, "0", stage, next_, by, order)
+  call("HSET", K.plan(run), "g" .. stage.id, n)
   if stage.initial ~= "" then
     call("HSET", K.plan(run), "i" .. n, stage.initial)
   end
-  return n
+  if stage.state == "d" then
+    call("HSET", K.plan(run), "r" .. n, "d|0|0|0||0|0|0|0|0")
+  end
+  return n, first, last
 end

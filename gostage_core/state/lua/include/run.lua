@@ -9,7 +9,7 @@ local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = t
 --- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
   local v = call("HMGET", K.run(id), "status", "stop", "schema", "revision", "retention", "submitted",
-    "bytes", "nodes")
+    "bytes", "nodes", "drain")
   if not v[1] then
     return nil
   end
@@ -27,7 +27,7 @@ local function load_run(id)
   call("LLEN", K.journal(id))
   call("SCARD", K.live(id))
   return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
-           retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]) }
+           retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), drain = v[9] or nil }
 end
 
 local function set_status(run, status)

@@ -1,0 +1,1 @@
+"""Middleware at work: the hooks of stages and runs, and what comes with gostage."""

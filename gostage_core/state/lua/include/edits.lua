@@ -1,0 +1,269 @@
+--[[
+  Changes of a plan: all are checked before the first write, and each that is applied is noted for the
+  journal.
+]]
+--- @include "nodes"
+local OPEN = { x = true, d = true }
+
+--- count, then of each: disable n | enable n | remove n | set n spec carrier timeout_ms |
+--- add stage after actions | stage after stage
+local function read_edits()
+  local edits = {}
+  for i = 1, number() do
+    local e = { op = arg(), n = arg() }
+    if e.op == "set" then
+      e.spec, e.carrier, e.timeout = arg(), arg(), arg()
+    elseif e.op == "add" then
+      e.after = arg()
+      e.actions = read_actions()
+    elseif e.op == "stage" then
+      e.stage = read_stage()
+    end
+    edits[i] = e
+  end
+  return edits
+end
+
+--- Whether an entry or a stage has not begun, so that it can be changed: its record, or "" for none.
+local function untouched(run, n)
+  local text = call("HGET", K.plan(run.id), "r" .. n)
+  if not text or string.sub(text, 1, 1) == "d" then
+    return text or ""
+  end
+  local r = string.sub(text, 1, 1) == "r" and parse_record(n, text)
+  return r and r.began == 0 and text or nil
+end
+
+--- Whether the scope of a node still goes on, or has not begun.
+local function goes_on(run, up)
+  local text = call("HGET", K.plan(run.id), "r" .. up)
+  return not text or OPEN[string.sub(text, 1, 1)]
+end
+
+local function check_limit(run, what, count)
+  if count == 0 then
+    return nil
+  end
+  local v = call("HMGET", K.run(run.id), "added_" .. what, "most_" .. what)
+  local most = tonumber(v[2])
+  if most and tonumber(v[1] or 0) + count > most then
+    return { "limit", "max_added_" .. what, v[2] }
+  end
+end
+
+--- The answer that refuses the changes, or nil. `strict`: whatever has begun meanwhile refuses them all;
+--- else what has begun is left as it is. `self` is the entry that makes them.
+local function refuse(run, edits, strict, self, actions, stages)
+  local ids = {}
+  for _, e in ipairs(edits) do
+    local known = call("HGET", K.plan(run.id), "l" .. e.n)
+    if not known then
+      return { "conflict", "entry " .. e.n .. " is not in the plan" }
+    end
+    if e.op == "add" then
+      actions = actions + #e.actions
+      local text = call("HGET", K.plan(run.id), "r" .. e.n)
+      local s = text and load_scope(run, e.n)
+      local outer = links(run, e.n)
+      local is_over = s and outer.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. outer.after) == 1
+      if s and (is_over or not OPEN[s.state]) then
+        return { "finished", e.n }
+      end
+      if e.after ~= "" then
+        if links(run, e.after).up ~= e.n then
+          return { "conflict", "entry " .. e.after .. " is not in the stage" }
+        end
+        local gone = s and e.after ~= self and outer.mode == "s" and call("HGET", K.plan(run.id), "r" .. e.after)
+        if gone and not LIVE[string.sub(gone, 1, 1)] and untouched(run, e.after) == nil then
+          return { "conflict", "entry " .. e.after .. " has passed" }
+        end
+      end
+    elseif e.op == "stage" then
+      stages[#stages + 1] = e.stage
+      local text = call("HGET", K.plan(run.id), "r" .. e.n)
+      local s = text and load_scope(run, e.n)
+      if s and e.n ~= "0" and s.ended > 0 and s.state ~= "d" then
+        return { "conflict", "stage " .. e.n .. " has passed" }
+      end
+    elseif not (untouched(run, e.n) and goes_on(run, links(run, e.n).up)) then
+      if strict then
+        return { "conflict", "entry " .. e.n .. " has begun or ended" }
+      end
+      e.void = true
+    end
+  end
+  for _, stage in ipairs(stages) do
+    actions = actions + #stage.actions
+    if ids[stage.id] or call("HEXISTS", K.plan(run.id), "g" .. stage.id) == 1 then
+      return { "duplicate", stage.id }
+    end
+    ids[stage.id] = true
+  end
+  return check_limit(run, "actions", actions) or check_limit(run, "stages", #stages)
+end
+
+local notes = {}
+local grown = {} -- parallel scopes that got members, and may have room for them
+
+local function add_note(...)
+  notes[#notes + 1] = cjson.encode({ ... })
+end
+
+local function add_named(op, ids)
+  if #ids > 0 then
+    table.insert(ids, 1, op)
+    notes[#notes + 1] = cjson.encode(ids)
+  end
+end
+
+--- Counts what was added, against the limits.
+local function count_added(run, what, count)
+  call("HINCRBY", K.run(run.id), "added_" .. what, count)
+end
+
+--- Adds actions to a scope, behind a member of it, or at its end.
+local function add_actions(run, up, after, actions)
+  local outer = links(run, up)
+  after = after == "" and outer.last or after
+  local first, last
+  if after == "0" then
+    first, last = write_actions(run.id, up, actions, "0")
+    outer.first, outer.last = first, last
+    save_links(run, up, outer)
+  else
+    local l = links(run, after)
+    first, last = write_actions(run.id, up, actions, l.next)
+    l.next = first
+    save_links(run, after, l)
+    if outer.last == after then
+      outer.last = last
+      save_links(run, up, outer)
+    end
+  end
+  local s = outer.mode == "p" and load_scope(run, up)
+  if s and s.state == "x" and (outer.before == "0" or s.open > 0) then
+    s.open = s.open + #actions
+    s.extra = s.extra .. (s.extra ~= "" and " " or "") .. first .. "-" .. last
+    save_scope(run, s)
+    grown[#grown + 1] = up
+  end
+  count_added(run, "actions", #actions)
+  add_note("add", up, after, first, last)
+end
+
+--- Puts a new stage behind another one; behind 0 it is the first.
+local function add_stage(run, after, stage, by, order)
+  local at = links(run, after)
+  local n, first, last
+  if after == "0" then
+    n, first, last = write_stage(run.id, stage, at.first, by, order)
+    at.first = n
+    at.last = at.last == "0" and n or at.last
+  else
+    n, first, last = write_stage(run.id, stage, at.next, by, order)
+    at.next = n
+    local root = links(run, "0")
+    if root.last == after then
+      root.last = n
+      save_links(run, "0", root)
+    end
+  end
+  save_links(run, after, at)
+  count_added(run, "stages", 1)
+  count_added(run, "actions", #stage.actions)
+  add_note("stage", n, after, first, last)
+  return n
+end
+
+--- Takes a node that has not begun out of its turn; true when its message was under way already.
+local function take_out(run, n, state)
+  local r = load_record(run.id, n)
+  if r and r.state == "r" then
+    settle(run, r, state == "d" and "s" or state)
+    jot(run.id, "action." .. (state == "d" and "skipped" or "removed"), n, run.revision)
+    return true
+  end
+  if links(run, n).mode then
+    call("HSET", K.plan(run.id), "r" .. n, state .. "|0|0|0||0|0|0|0|0")
+  else
+    r = r or new_record(n)
+    r.state = state
+    save_record(run.id, r)
+  end
+end
+
+--- Applies the changes, which have been checked: the entries whose turn has passed by it.
+local function apply_edits(run, edits)
+  local over, named = {}, { disable = {}, enable = {}, remove = {} }
+  for _, e in ipairs(edits) do
+    if e.op == "add" then
+      add_actions(run, e.n, e.after, e.actions)
+    elseif e.op == "stage" then
+      add_stage(run, e.n, e.stage, "0", "")
+    elseif not e.void and e.op == "set" then
+      add_note("set", e.n, call("HGET", K.plan(run.id), "s" .. e.n))
+      local l = links(run, e.n)
+      l.timeout = e.timeout
+      save_links(run, e.n, l)
+      call("HSET", K.plan(run.id), "s" .. e.n, e.spec, "c" .. e.n, e.carrier)
+    elseif not e.void then
+      local is_off = string.sub(call("HGET", K.plan(run.id), "r" .. e.n) or "", 1, 1) == "d"
+      if e.op == "enable" and is_off then
+        call("HDEL", K.plan(run.id), "r" .. e.n)
+        table.insert(named.enable, e.n)
+      elseif e.op == "remove" or (e.op == "disable" and not is_off) then
+        if take_out(run, e.n, e.op == "remove" and "m" or "d") then
+          over[#over + 1] = e.n
+        end
+        table.insert(named[e.op], e.n)
+      end
+    end
+  end
+  for _, op in ipairs({ "disable", "enable", "remove" }) do
+    add_named(op, named[op])
+  end
+  return over
+end
+
+--- Begins members that were added to parallel scopes with room for them: it may be long until another
+--- member ends, or what is added may be what they wait for.
+local function begin_added(run)
+  local sound, problem = pcall(function()
+    for _, n in ipairs(grown) do
+      local s = load_scope(run, n)
+      if s.state == "x" and s.open > 0 and not draining(run, n) then
+        fill(run, s, links(run, n).limit)
+        save_scope(run, s)
+      end
+    end
+  end)
+  if not sound then
+    damaged(run, grown[1], problem)
+  end
+end
+
+--- Skips what is left of a scope whose failure was handled.
+local function skip_rest(run, n)
+  while n ~= "0" do
+    local l = links(run, n)
+    local state = string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1)
+    if l.mode and (state == "" or state == "d") then
+      call("HSET", K.plan(run.id), "r" .. n, string.format("s|0|0|0||0|%.0f|0|0|0", now))
+    elseif not l.mode and (state == "" or state == "d" or state == "k") then
+      local r = load_record(run.id, n) or new_record(n)
+      r.state, r.ended = "s", now
+      save_record(run.id, r)
+    end
+    n = l.next
+  end
+end
+
+--- Makes what was applied a revision of the plan. `details` is a JSON object, which is not empty.
+local function note_revision(run, n, details)
+  if #notes > 0 then
+    run.revision = run.revision + 1
+    call("HSET", K.run(run.id), "revision", run.revision)
+    jot(run.id, "plan.changed", n, run.revision,
+      string.sub(details, 1, -2) .. ',"ops":[' .. table.concat(notes, ",") .. "]}")
+  end
+end

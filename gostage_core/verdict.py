@@ -1,0 +1,85 @@
+"""Decides what an attempt's failure means: tried again or not, and what is kept of it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from gostage_core.authoring.retry import Retry, decide
+from gostage_core.errors import ActionTimeoutError, CorruptRunError
+from gostage_core.failure import failure_of
+from gostage_core.plan import Entry
+
+if TYPE_CHECKING:
+    from gostage_core.failure import Failure
+    from gostage_core.state.operations import Answer, Claim, State
+
+
+def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
+    """Return the seconds until the next try at *entry*, or ``None`` when there is none."""
+    try:
+        policy = Retry.model_validate(entry.retry) if entry.retry else None
+    except ValueError:  # a damaged record; the failure stands without it
+        policy = None
+    return decide(policy, error, fails, random.random())  # noqa: S311 - spreads retries, no secret
+
+
+def entry_of(claim: Claim) -> Entry:
+    """Return what the claimed action is.
+
+    Raises:
+        CorruptRunError: its text in the plan is not one of ours.
+    """
+    try:
+        entry = Entry.from_spec(claim.spec)
+        if not (isinstance(entry.params, dict) and entry.order.isdigit()):
+            raise TypeError("a field of another type")
+        texts = (entry.action, entry.name, entry.stage, entry.on_error)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a field of another type")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        detail = f"what entry {claim.entry} of its plan is cannot be read ({error!r:.200})"
+        raise CorruptRunError(claim.run_id, detail) from error
+    return entry
+
+
+def end_unreadable(state: State, claim: Claim, error: CorruptRunError) -> str:
+    """End an attempt at what is damaged, and with it the run; return the answer's word.
+
+    Raises:
+        CorruptRunError: what is damaged is needed for that too.
+    """
+    failure = failure_of(error, attempt=claim.attempt)
+    answer = state.fail(
+        claim, delay=None, policy="fail", failure=failure.to_json(), details=failure.summary()
+    )
+    return answer.word
+
+
+def report_failure(
+    state: State, claim: Claim, entry: Entry, failure: Failure, delay: float | None
+) -> Answer:
+    """End an attempt as failed, with what its entry says of a last failure."""
+    return state.fail(
+        claim,
+        delay=delay,
+        policy=entry.on_error,
+        failure=failure.to_json(),
+        details=failure.summary(),
+    )
+
+
+def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:
+    """Return the failure of an attempt that overran its timeout, and when it is tried again."""
+    error = overtime(entry.timeout)
+    return failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1)
+
+
+def failure_at(entry: Entry, claim: Claim, error: BaseException) -> Failure:
+    """Return *error* of this attempt as data, with its place in the plan."""
+    return failure_of(error, path=entry.path, action=entry.action, attempt=claim.attempt)
+
+
+def overtime(timeout: float | None) -> ActionTimeoutError:
+    """Return what an attempt past its timeout fails with."""
+    return ActionTimeoutError(f"not done within its timeout of {timeout or 0:g} s")

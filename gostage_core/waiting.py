@@ -1,0 +1,50 @@
+"""What an attempt waits for, as the scripts read it."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from gostage_core.authoring.waits import ChildRun, Group
+from gostage_core.plan import NewRun, group_arguments
+
+if TYPE_CHECKING:
+    from gostage_core.authoring.waits import Wait
+    from gostage_core.plan import Entry
+    from gostage_core.settings import Settings
+    from gostage_core.state.operations import Claim
+
+_LONGEST_ID: Final = 150
+"""Of a child run; a longer one, deep below its ancestors, is told by a digest."""
+
+
+def waiting_arguments(wait: Wait, claim: Claim, entry: Entry, settings: Settings) -> list[object]:
+    """Return what the entry of *claim* waits for, as the scripts read it."""
+    if isinstance(wait, Group):
+        return group_arguments(wait, entry, claim.entry)
+    if isinstance(wait, ChildRun):
+        return ["run", child_id(claim), *_child(wait, claim, entry, settings).arguments()]
+    return ["delivery", wait.id, round((wait.timeout or 0) * 1000)]
+
+
+def child_id(claim: Claim) -> str:
+    """Return the id of the child run of this try: the same however often it is asked for."""
+    again = f".{claim.fails}" if claim.fails else ""
+    name = f"{claim.run_id}.{claim.entry}{again}"
+    if len(name) <= _LONGEST_ID:
+        return name
+    return f"{name[:100]}.{sha256(name.encode()).hexdigest()[:32]}"
+
+
+def _child(wait: ChildRun, claim: Claim, entry: Entry, settings: Settings) -> NewRun:
+    return NewRun(
+        run_id=child_id(claim),
+        nonce=f"child of {claim.run_id} {claim.entry} {claim.fails}",
+        definition=wait.definition,
+        details=json.dumps({"by": entry.path, "run": claim.run_id}),
+        retention_ms=round(settings.retention * 1000),
+        parent=f"{claim.run_id} {claim.entry}",
+        tags=tuple(sorted(wait.definition.tags)),
+        values=wait.values,
+    )

@@ -1,0 +1,77 @@
+"""Does attempts in processes of their own, which may die without harm to anything else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from gostage_core.authoring.registry import registry
+from gostage_core.errors import ProcessDiedError
+from gostage_workers.assignment import Assignment, Source
+from gostage_workers.inventory import take_inventory
+from gostage_workers.isolated_process import IsolatedProcess
+from gostage_workers.observer import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gostage_core.attempt import Ended
+    from gostage_core.plan import Entry
+    from gostage_core.settings import Settings
+    from gostage_core.state.operations import Claim
+
+_LOGGER: Final = logging.getLogger("gostage.action")
+
+
+class Isolation:
+    """Does attempts in processes of their own. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, process: str) -> None:
+        """Do so for the *process* that holds the leases."""
+        self._settings = settings
+        self._process = process
+
+    def __call__(self, claim: Claim, entry: Entry, have: str) -> Ended:
+        """Do the attempt that *claim* is the lease of, and return how it ended.
+
+        Raises:
+            ProcessDiedError: its process died, or could not be started.
+            ActionTimeoutError: its process had to be killed at its timeout.
+        """
+        observer = Observer(claim, entry)
+        order = partial(self._order, claim, entry, have)
+        try:
+            with IsolatedProcess(order, observer.hear) as process:
+                while not process.has_ended and not observer.is_late():
+                    process.attend(observer.seconds_left())
+        except OSError as error:
+            raise ProcessDiedError(f"its process cannot be started: {error}") from error
+        return observer.conclude(process.death, late=not process.has_ended)
+
+    def _order(self, claim: Claim, entry: Entry, have: str, report_fd: int) -> bytes:
+        assignment = Assignment(
+            parent=os.getpid(),
+            report_fd=report_fd,
+            sources=tuple(_sources()),
+            known=entry.action in registry,
+            log_level=min(_LOGGER.getEffectiveLevel(), logging.getLogger().getEffectiveLevel()),
+            settings=self._settings,
+            process=self._process,
+            claim=claim,
+            have=have,
+        )
+        return assignment.lines(sys.path)
+
+
+def _sources() -> Iterator[Source]:
+    """Return what this process has loaded that registered anything, in the order of loading."""
+    inventory = take_inventory()
+    if inventory.main_path is not None and inventory.main_name is not None:
+        yield Source(inventory.main_name, inventory.main_path)
+    wanted = set(inventory.modules)
+    for name, module in list(sys.modules.items()):
+        if name in wanted:
+            yield Source(name, getattr(module, "__file__", None))

@@ -1,0 +1,208 @@
+"""What must hold of a run between any two operations, read straight out of Redis."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gostage_core.status import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gostage_core.state.operations import State
+
+LIVE = "rxzw"
+_ACTION_LINKS = 3
+_UP, _NEXT, _FIRST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Queues:
+    """What all runs of a namespace share."""
+
+    wake: frozenset[str]
+    claimed: frozenset[str]
+
+    @classmethod
+    def of(cls, state: State) -> Queues:
+        wake = state.client.zrange(state.keys.of("wake"), 0, -1)
+        books = [state.claims_of(process) for process in state.working()]
+        claimed = frozenset(member for book in books for member in book.values())
+        return cls(frozenset(m.decode() for m in wake), claimed)  # type: ignore[union-attr]
+
+
+class Snapshot:
+    """One run, as it is in Redis now."""
+
+    def __init__(self, state: State, run_id: str) -> None:
+        pipe = state.client.pipeline()
+        pipe.hgetall(state.keys.of("run", run_id))
+        pipe.hgetall(state.keys.of("plan", run_id))
+        pipe.smembers(state.keys.of("live", run_id))
+        pipe.lrange(state.keys.of("journal", run_id), 0, -1)
+        header, plan, live, journal = pipe.execute()
+        self.run_id = run_id
+        self.header = {k.decode(): v.decode() for k, v in header.items()}
+        self.plan = {k.decode(): v.decode() for k, v in plan.items()}
+        self.live = {n.decode() for n in live}
+        self.journal = [json.loads(line) for line in journal]
+        self.links = {k[1:]: v.split(",") for k, v in self.plan.items() if k.startswith("l")}
+
+    @property
+    def is_terminal(self) -> bool:
+        return RunStatus(self.header["status"]).is_terminal
+
+    def record(self, n: str) -> list[str]:
+        return self.plan.get(f"r{n}", "").split("|")
+
+    def state_of(self, n: str) -> str:
+        return self.record(n)[0]
+
+    def is_scope(self, n: str) -> bool:
+        return len(self.links[n]) > _ACTION_LINKS
+
+    @property
+    def scopes(self) -> list[str]:
+        return [n for n in self.links if self.is_scope(n)]
+
+    @property
+    def actions(self) -> list[str]:
+        """The entries that are no hooks."""
+        return [n for n in self.links if not self.is_scope(n) and n not in self.hooks]
+
+    @property
+    def hooks(self) -> set[str]:
+        return {hook for n in self.scopes for hook in self.links[n][8:10]} - {"0"}
+
+    @property
+    def stages(self) -> list[str]:
+        return list(self.members("0"))
+
+    def members(self, scope: str) -> Iterator[str]:
+        n = self.links[scope][_FIRST]
+        for _ in range(len(self.links)):
+            if n == "0":
+                return
+            yield n
+            n = self.links[n][_NEXT]
+        raise AssertionError(f"{self.run_id}: the members of {scope} run in a circle")
+
+    def above(self, n: str) -> Iterator[str]:
+        while n != "0":
+            n = self.links[n][_UP]
+            yield n
+
+    def lives(self, n: str) -> bool:
+        """Whether an entry lives, or something in a scope."""
+        return n in self.live or any(n in self.above(one) for one in self.live)
+
+    def is_over(self, n: str) -> bool:
+        """Whether a member's turn has passed."""
+        record = self.record(n)
+        if not self.is_scope(n):
+            return record[0] in tuple("cfsk") or (record[0] == "m" and record[7] != "0")
+        return len(record) > 1 and record[6] != "0"
+
+    def is_draining(self, scope: str) -> bool:
+        around = (scope, *self.above(scope))
+        return "stop" in self.header or any(
+            self.is_scope(n) and self.state_of(n) == "f" for n in around
+        )
+
+
+def check_all(state: State, root: str) -> list[Snapshot]:
+    """Check a run and every run below it; return them."""
+    queues = Queues.of(state)
+    prefix = state.keys.of("run", "")
+    found = [k.decode().removeprefix(prefix) for k in state.client.scan_iter(f"{prefix}*")]
+    runs = {i: Snapshot(state, i) for i in found if i == root or i.startswith(f"{root}.")}
+    for run in runs.values():
+        _check(run, runs, queues)
+    return list(runs.values())
+
+
+def check_bytes(state: State, run_id: str) -> None:
+    """Check that the header knows the size of the store."""
+    store = state.client.hgetall(state.keys.of("store", run_id))
+    size = sum(len(key) + len(value) for key, value in store.items())  # type: ignore[union-attr]
+    for key, value in store.items():  # type: ignore[union-attr]
+        if value.startswith(b"L"):
+            items = state.client.lrange(state.keys.of("items", run_id, key.decode()), 0, -1)
+            size += sum(map(len, items))  # type: ignore[arg-type]
+    assert int(Snapshot(state, run_id).header["bytes"]) == size
+
+
+def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
+    where = f"run {run.run_id}"
+    entries = [n for n in run.links if not run.is_scope(n)]
+    assert {n for n in entries if run.state_of(n) in tuple(LIVE)} == run.live, where
+    kinds = Counter(entry[1] for entry in run.journal)
+    assert int(run.header["revision"]) == 1 + kinds["plan.changed"], where
+    _check_history(run)
+    if run.is_terminal:
+        assert not run.live, where
+        left = {m for m in queues.wake if m.startswith(f"{run.run_id} ")} - {f"{run.run_id} r"}
+        assert not left, f"{where} has ended, and has timers: {left}"
+        assert sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal) == 1, where
+        return
+    assert run.live, f"{where} goes on, and nothing of it lives"
+    for n in run.live:
+        _check_live(run, n, runs, queues)
+    for scope in run.scopes:
+        _check_scope(run, scope)
+
+
+def _check_history(run: Snapshot) -> None:
+    over: set[int] = set()
+    for _at, kind, n, *_ in run.journal:
+        if kind == "action.started":
+            assert n not in over, f"{run.run_id}: entry {n} begins again behind its end"
+        if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
+            assert n not in over, f"{run.run_id}: entry {n} ends twice"
+            over.add(n)
+
+
+def _check_live(run: Snapshot, n: str, runs: dict[str, Snapshot], queues: Queues) -> None:
+    member, record = f"{run.run_id} {n}", run.record(n)
+    where = f"{member} is {'|'.join(record)}"
+    if record[0] in ("r", "z"):
+        assert member in queues.wake, f"{where} without a timer"
+    elif record[0] == "x":
+        assert member in queues.claimed | queues.wake, f"{where} on nobody's books"
+    elif child := run.plan.get(f"u{n}"):
+        assert child in runs and not runs[child].is_terminal, f"{where} for a child that ended"
+    elif f"q{n}" in run.plan:
+        assert record[5] == "0" or member in queues.wake, f"{where} without its timeout"
+    else:
+        assert any(n in run.above(one) for one in run.live), f"{where} for nothing that lives"
+
+
+def _check_scope(run: Snapshot, scope: str) -> None:
+    record, links = run.record(scope), run.links[scope]
+    if len(record) == 1:
+        return
+    where = f"{run.run_id}: scope {scope} {'|'.join(record)}"
+    state, open_, _cursor, active = record[:4]
+    if record[6] != "0":
+        assert not any(scope in run.above(n) for n in run.live), f"{where} ended too early"
+    if state != "x" or record[6] != "0" or run.is_draining(scope):
+        return
+    if not any(run.lives(n) for n in (scope, *run.members(scope))):
+        return  # left behind by one above that ended without it
+    members = list(run.members(scope))
+    if any(hook in run.live for hook in links[8:10]):
+        return
+    if links[4] == "p":
+        left = [n for n in members if not run.is_over(n)]
+        assert int(open_) == len(left), f"{where}, but {left} are open"
+        living = [n for n in left if run.lives(n)]
+        assert int(active) == len(living), f"{where}, but {living} are active"
+        assert int(active) <= int(links[5]), f"{where} exceeds its limit"
+        assert int(active) == int(links[5]) or int(active) == int(open_), f"{where} has room"
+        return
+    assert sum(run.lives(n) for n in members) == 1, f"{where} lives not at one place"
+    passed = [run.is_over(n) for n in members]
+    assert passed == sorted(passed, reverse=True), f"{where} has left out {members}: {passed}"

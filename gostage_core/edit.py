@@ -85,8 +85,9 @@ class Edit:
             RunStateError: it has ended, or is about to.
         """
         header, fields = RedisSource(self._state, self._run_id).plan()
-        status = status_of(self._run_id, header["status"], header["schema"])
-        stop = header.get("stop", b"").decode()
+        with readable(self._run_id, "header"):
+            status = status_of(self._run_id, header["status"], header["schema"])
+            stop = header.get("stop", b"").decode()
         if status.is_terminal or stop:
             raise self._over(stop or status.value)
         with readable(self._run_id, "plan"):

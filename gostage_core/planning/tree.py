@@ -42,12 +42,6 @@ _LEFT_OUT: Final = {
 }
 """What an entry that never began is, by the state of the scope that holds it."""
 
-_CUT_SHORT: Final = {
-    RunStatus.FAILED: ActionStatus.FAILED,
-    RunStatus.BAILED: ActionStatus.COMPLETED,
-}
-"""What a stage that fails is once its run has ended, where nothing of it failed."""
-
 _OPEN_SCOPES: Final = frozenset({"", "x", "d"})
 
 _LINKS_OF_AN_ACTION: Final = 3
@@ -255,7 +249,7 @@ class _Reader:
             return ActionStatus.RUNNING
         if any(action.state == "f" for action in actions):
             return ActionStatus.FAILED
-        return _CUT_SHORT.get(run, ActionStatus.CANCELLED)
+        return ActionStatus.COMPLETED if run is RunStatus.BAILED else ActionStatus.CANCELLED
 
     def _siblings(self, first: str) -> Iterator[str]:
         node = first

@@ -10,9 +10,11 @@ from gostage_core.errors import GostageError
 from gostage_workers.cli.demo import demo
 from gostage_workers.cli.dev import dev
 from gostage_workers.cli.doctor import doctor
+from gostage_workers.cli.edit import edit
 from gostage_workers.cli.graph import graph
 from gostage_workers.cli.messages import messages
 from gostage_workers.cli.output import problem
+from gostage_workers.cli.plan import plan
 from gostage_workers.cli.runs import runs
 from gostage_workers.cli.schema import schema
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
@@ -44,7 +46,8 @@ def cli() -> None:
 
 for _command in (demo, dev, worker, run, submit, runs, graph, schema, doctor):
     cli.add_command(_command)
-runs.add_command(messages)
+for _command in (plan, edit, messages):
+    runs.add_command(_command)
 
 
 def main() -> None:

@@ -136,6 +136,9 @@ local function cancel(run, a, running)
       local over = r.state ~= "w" or halt_child(run, r.n) or running
       local still = sound_record(run, r.n) -- the end of a child settles what waited for it
       if over and still and LIVE[still.state] then
+        if still.state == "x" then
+          free_slot(run.id, still) -- its worker goes on, and finds at its end that nobody waits
+        end
         settle(run, still, "k")
         jot(run.id, "action.cancelled", r.n, run.revision)
       end

@@ -1,5 +1,5 @@
 --[[ One attempt: the checks before it may change anything, and what its end means for its slot. ]]
---- @include "run"
+--- @include "ending"
 
 --- The run and the record of a live attempt; else the word that says why it is none.
 local function attempt_of(run_id, n, token)
@@ -18,12 +18,4 @@ local function attempt_of(run_id, n, token)
     return run, r, "fenced"
   end
   return run, r, nil
-end
-
---- Frees the slot that ran this attempt.
-local function free_slot(run_id, r)
-  local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
-  if process and call("HGET", K.claims(process), slot) == run_id .. " " .. r.n then
-    call("HDEL", K.claims(process), slot)
-  end
 end

@@ -207,11 +207,12 @@ local function apply_edits(run, edits)
       save_links(run, e.n, l)
       call("HSET", K.plan(run.id), "s" .. e.n, e.spec, "c" .. e.n, e.carrier)
     elseif not e.void then
-      local is_off = string.sub(call("HGET", K.plan(run.id), "r" .. e.n) or "", 1, 1) == "d"
+      local text = untouched(run, e.n) -- nil where an edit before this one has taken it out
+      local is_off = text and string.sub(text, 1, 1) == "d"
       if e.op == "enable" and is_off then
         call("HDEL", K.plan(run.id), "r" .. e.n)
         table.insert(named.enable, e.n)
-      elseif e.op == "remove" or (e.op == "disable" and not is_off) then
+      elseif text and (e.op == "remove" or (e.op == "disable" and not is_off)) then
         if take_out(run, e.n, e.op == "remove" and "m" or "d") then
           over[#over + 1] = e.n
         end

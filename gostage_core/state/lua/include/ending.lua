@@ -13,3 +13,11 @@ local function settle(run, r, state)
   call("SREM", K.live(run.id), r.n)
   call("ZREM", K.wake(), run.id .. " " .. r.n, run.id .. " " .. r.n .. " t")
 end
+
+--- Frees the slot that ran this attempt.
+local function free_slot(run_id, r)
+  local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
+  if process and call("HGET", K.claims(process), slot) == run_id .. " " .. r.n then
+    call("HDEL", K.claims(process), slot)
+  end
+end

@@ -1,7 +1,4 @@
-"""An order is validated, paid once however often that is tried, and shipped side by side.
-
-The bank's first answer gets lost: the payment is tried again, with the same idempotency key.
-"""
+"""An order is validated, paid once although the bank's answer gets lost, and shipped."""
 
 # ruff: noqa: T201
 

@@ -7,6 +7,7 @@ from gostage_core.authoring.middleware import Middleware
 from gostage_core.authoring.retry import NoRetry, Retry, RetryAfter
 from gostage_core.authoring.stage import quorum
 from gostage_core.authoring.workflow import Stage, Workflow
+from gostage_core.bulk import EditOutcome, RunEdits
 from gostage_core.canvas.link import run_signature
 from gostage_core.composition.branch import Branch, otherwise, when
 from gostage_core.composition.canvas_parts import Gather as _Gather  # noqa: F401 - registers it
@@ -127,6 +128,7 @@ __all__ = [
     "DefinitionError",
     "DuplicateActionError",
     "DuplicateStageError",
+    "EditOutcome",
     "Failure",
     "ForEach",
     "GostageError",
@@ -173,6 +175,7 @@ __all__ = [
     "RetryAfter",
     "Revision",
     "Run",
+    "RunEdits",
     "RunError",
     "RunExistsError",
     "RunFailedError",

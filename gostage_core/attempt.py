@@ -23,6 +23,7 @@ from gostage_core.errors import (
     GostageError,
     InvalidActionError,
     PlanConflictError,
+    PlanError,
     PlanLimitError,
     RunExistsError,
     StageFinishedError,
@@ -239,6 +240,7 @@ class Executor:
 
     def _wait(self, port: AttemptPort, wait: Wait) -> Ended:
         try:
+            _refuse_changes(port)
             parts = waiting_arguments(wait, port.claim, port.entry, self._state.settings)
             check_plan_size(f"what {port.entry.name!r} waits for", parts, self._limit)
             changes = port.context.store.arguments()
@@ -326,12 +328,23 @@ def _beyond_limit(port: AttemptPort, details: tuple[str, ...]) -> PlanLimitError
 
 _REFUSALS: Final[dict[str, Callable[[AttemptPort, tuple[str, ...]], GostageError]]] = {
     "duplicate": lambda _, details: DuplicateStageError(details[0]),
-    "finished": lambda _, details: StageFinishedError(details[0]),
+    "finished": lambda port, details: StageFinishedError(
+        port.context.additions.stage_called(details[0])
+    ),
     "conflict": lambda port, details: PlanConflictError(port.claim.run_id, details[0]),
     "limit": _beyond_limit,
     "taken": lambda port, _: RunExistsError(child_id(port.claim)),
 }
 """What an answer of the server means that refuses what an attempt would do."""
+
+
+def _refuse_changes(port: AttemptPort) -> None:
+    """Check that nothing is lost: an attempt that waits commits no change of the plan."""
+    if port.context.additions:
+        raise PlanError(
+            f"{port.entry.name!r} waits for others now, and what changes the plan commits at its "
+            f"end alone; conditions, and what wraps such an action, leave that to actions"
+        )
 
 
 def _report(report: HookReport) -> tuple[str, ...]:

@@ -97,6 +97,10 @@ class Additions:
         """The stages that are added."""
         return tuple(stage.definition() for stage in lasting(self.added_stages))
 
+    def stage_called(self, entry: str) -> str:
+        """Return the id of the stage with this entry, to which actions are added."""
+        return next((one.stage_id for one in self.insertions if one.stage == entry), entry)
+
     def add_actions(self, definitions: Iterable[ActionDefinition]) -> None:
         """Add actions right behind the one that adds them, after those that it added before."""
         self.added += map(PendingAction, definitions)

@@ -72,6 +72,11 @@ class StageItem:
             return self.node.status
         return _UNBEGUN[self._mark]
 
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it is itself to be skipped when its turn comes, what is pending included."""
+        return self._mark == "disable"
+
     def change(self, mark: Mark) -> bool:
         """Disable, enable or remove it; whether that changes anything."""
         if self.has_begun or not _changes(self._mark, mark):
@@ -174,6 +179,11 @@ class ActionItem:
         if stage is ActionStatus.SKIPPED:
             return ActionStatus.SKIPPED
         return _UNBEGUN[self._mark]
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it is itself to be skipped when its turn comes, what is pending included."""
+        return self._mark == "disable"
 
     def change(self, mark: Mark) -> bool:
         """Disable, enable or remove it; whether that changes anything."""

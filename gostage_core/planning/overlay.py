@@ -13,7 +13,11 @@ from gostage_core.errors import (
 from gostage_core.order import added_places, inserted_below, place
 from gostage_core.planning.additions import Insertion, PendingAction, lasting
 from gostage_core.planning.items import ActionItem, StageItem
-from gostage_core.planning.settings import with_options, with_parameters
+from gostage_core.planning.settings import (
+    with_all_parameters,
+    with_options,
+    with_parameters,
+)
 from gostage_core.status import ActionStatus
 
 if TYPE_CHECKING:
@@ -113,6 +117,25 @@ class Overlay:
         if stage.is_over:
             raise StageFinishedError(stage.id)
         target = None if after is None else self._target(stage, after)
+        self.insert_behind(stage, definitions, target)
+
+    def insert_behind(
+        self, stage: StageItem, definitions: Sequence[ActionDefinition], target: ActionItem | None
+    ) -> None:
+        """Add actions to a stage: at its end, or behind an action that stands in it directly.
+
+        Raises:
+            StageFinishedError: the stage has ended, or is removed.
+            PlanConflictError: the stage has gone past the action.
+            PlanLimitError: a guard rail of the workflow forbids it.
+        """
+        if stage.is_over:
+            raise StageFinishedError(stage.id)
+        if target is not None and self.has_passed(stage, target):
+            raise PlanConflictError(
+                self._run_id,
+                f"stage {stage.id!r} has gone past {target.name!r}, nothing can come behind",
+            )
         self.admit(definitions)
         self._place(stage, target, list(map(PendingAction, definitions)))
         self.additions.version += 1
@@ -125,6 +148,10 @@ class Overlay:
             PlanLimitError: a guard rail of the workflow forbids it.
         """
         return self._redefine(items, lambda present: with_parameters(present, given))
+
+    def replace_parameters(self, items: Sequence[ActionItem], params: Mapping[str, Any]) -> int:
+        """Do as :meth:`set_parameters` with all parameters, as JSON."""
+        return self._redefine(items, lambda present: with_all_parameters(present, params))
 
     def set_options(self, items: Sequence[ActionItem], given: Mapping[str, Any]) -> int:
         """Give actions other options; return how many of them have not begun and got these.
@@ -151,14 +178,10 @@ class Overlay:
         found = [item for item in self._direct(stage) if item.name == name]
         if not found:
             raise ActionNotFoundError(name, stage.id)
-        target = found[-1]
-        if self._has_passed(stage, target):
-            raise PlanConflictError(
-                self._run_id, f"stage {stage.id!r} has gone past {name!r}, nothing can come behind"
-            )
-        return target
+        return found[-1]
 
-    def _has_passed(self, stage: StageItem, item: ActionItem) -> bool:
+    def has_passed(self, stage: StageItem, item: ActionItem) -> bool:
+        """Tell whether nothing can come behind an action any more, for its stage is further on."""
         if stage.is_parallel or not stage.has_begun or item.node is None:
             return False
         is_before_us = item.node.is_open or item.node.state in _LIVE

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from gostage_core.authoring.action import definition_of
 from gostage_core.authoring.definition import ActionDefinition
 from gostage_core.authoring.json_tree import check_depth, fault_of
 from gostage_core.authoring.options import checked_options
-from gostage_core.authoring.problems import listing, problem_lines
 from gostage_core.authoring.registry import registry
 from gostage_core.errors import InvalidActionError
 
@@ -49,6 +46,19 @@ def with_parameters(definition: ActionDefinition, given: Mapping[str, Any]) -> A
     return definition.model_copy(update={"params": params})
 
 
+def with_all_parameters(
+    definition: ActionDefinition, params: Mapping[str, Any]
+) -> ActionDefinition:
+    """Return *definition* with *params*, which are JSON, in place of all that it had.
+
+    Raises:
+        InvalidActionError: they do not fit.
+    """
+    if definition.action in registry:
+        params = definition_of(registry.build(definition.action, dict(params))).params
+    return definition.model_copy(update={"params": dict(params)})
+
+
 def with_options(definition: ActionDefinition, given: Mapping[str, Any]) -> ActionDefinition:
     """Return *definition* with other options.
 
@@ -76,16 +86,3 @@ def _json(definition: ActionDefinition, given: Mapping[str, Any]) -> Mapping[str
         if fault:
             raise InvalidActionError(f"{definition.name}.{name}: {fault}")
     return given
-
-
-def checked_definition(document: Mapping[str, Any]) -> ActionDefinition:
-    """Return the definition that *document* describes, checked by its action where that is known.
-
-    Raises:
-        InvalidActionError: it is none; one line for each problem.
-    """
-    try:
-        definition = ActionDefinition.model_validate(document)
-    except ValidationError as error:
-        raise InvalidActionError(listing(problem_lines(error))) from error
-    return with_parameters(definition, {})

@@ -6,18 +6,19 @@ import getpass
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
-from gostage_core.errors import GostageError, PlanConflictError, UnavailableError
+from gostage_core.errors import GostageError, RunError, UnavailableError
 from gostage_workers.cli.edit_text import change_by_text, text_of
 from gostage_workers.cli.edit_words import Words
 from gostage_workers.cli.options import Connection, as_json, duration, option, takes
 from gostage_workers.cli.output import count, data, note, out, problem
 from gostage_workers.cli.plan import diff_style
-from gostage_workers.cli.statuses import FAILED, InputError
+from gostage_workers.cli.statuses import FAILED, InputError, status_of
 from gostage_workers.cli.target import import_modules
 
 if TYPE_CHECKING:
@@ -101,43 +102,60 @@ def edit(
 
 
 def _edit_one(run: Run, words: Words, way: Way, *, json_: bool) -> None:
-    text: str | None = None
+    draft = Draft()
     while True:
         try:
             with run.edit(reason=way.reason, actor=way.who) as plan:
-                text = _change(plan, words, text)
+                if words:
+                    words.change(plan)
+                else:
+                    draft.change(plan)
                 _agree(plan.changes, way, json_=json_)
                 changes = plan.changes
             break
-        except UnavailableError:
-            raise
         except (GostageError, InputError) as error:
-            if text is None or not _again(error):
+            if draft.text is None:
                 raise
+            draft.go_on(error)
     if json_:
         data({"run_id": run.run_id, "applied": bool(changes), "changes": asdict(changes)})
     elif changes:
         note(f"applied; the plan is at revision {run.plan.revision}")
 
 
-def _change(plan: PlanEdit, words: Words, text: str | None) -> str | None:
-    """Change *plan* by the words, or by what somebody makes of its text; return that text."""
-    if words:
-        words.change(plan)
-        return None
-    before = text or text_of(plan)
-    edited = click.edit(before, extension=".yaml", require_save=text is None)
-    if edited is not None:
-        change_by_text(plan, edited)
-    return edited
+class Draft:
+    """What somebody writes in the editor, until it can be applied."""
 
+    def __init__(self) -> None:
+        self.text: str | None = None
+        """As it was left; ``None`` before."""
 
-def _again(error: Exception) -> bool:
-    """Tell what is wrong with an edited text, and ask whether it is to be edited again."""
-    problem(getattr(error, "message", str(error)))
-    if isinstance(error, PlanConflictError):
-        return False
-    return click.confirm("edit again?", default=True, err=True)
+    def change(self, plan: PlanEdit) -> None:
+        """Have the pending plan edited, or the text of the last time, and change *plan* by it."""
+        edited = click.edit(
+            self.text or text_of(plan), extension=".yaml", require_save=self.text is None
+        )
+        if edited is not None:
+            self.text = edited
+            change_by_text(plan, edited)
+
+    def go_on(self, error: GostageError | InputError) -> None:
+        """Say what is wrong, and go on if it is to be edited again; else keep the text in a file.
+
+        Where the run has moved on, the text is applied to its plan of then.
+        """
+        problem(error.message if isinstance(error, InputError) else str(error))
+        if not isinstance(error, RunError | UnavailableError):
+            with suppress(click.Abort):
+                if click.confirm("edit again?", default=True, err=True):
+                    return
+        with NamedTemporaryFile(
+            "w", prefix="gostage-edit-", suffix=".yaml", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(self.text or "")
+        note(f"nothing was changed; the text is kept in {file.name}")
+        status = error.exit_code if isinstance(error, InputError) else status_of(error)
+        raise click.exceptions.Exit(status)
 
 
 def _agree(changes: PlanDiff, way: Way, *, json_: bool) -> None:

@@ -15,6 +15,7 @@ from gostage_core import (
     InvalidActionError,
     Limits,
     PlanConflictError,
+    PlanEdit,
     PlanError,
     PlanLimitError,
     Run,
@@ -380,3 +381,46 @@ def test_an_operator_meets_the_guard_rails_too(bench: Bench) -> None:
     assert [(one.actor, one.change["limit"]) for one in refused] == [
         ("bob", "may_add"), ("ana", "max_added_actions"),
     ]  # fmt: skip
+
+
+# Many runs
+
+
+def test_many_runs_are_found_counted_and_edited_each_by_itself(bench: Bench) -> None:
+    first, second = (bench.submit(workflow(s="a b c"), tags=["batch"]) for _ in range(2))
+    other, ended = bench.submit(workflow(s="a b")), bench.submit(workflow(s="b"), tags=["batch"])
+    ended.cancel()
+    edits = bench.runner.edit(tag="batch", reason=WHY, actor="ana")
+    assert edits.run_ids == (second.run_id, first.run_id)
+    assert len(bench.runner.edit(workflow="w", reason=WHY)) == 3
+    would = edits.apply(lambda plan: plan.actions["b"].disable(), dry_run=True)
+    assert [str(one.changes) for one in would] == ["- disable s/b #3"] * 2
+    assert first.plan.revision == 1
+
+    second.cancel()
+    told = edits.apply(lambda plan: plan.actions["b"].disable())
+    assert [(one.run_id, bool(one.changes)) for one in told] == [
+        (second.run_id, False), (first.run_id, True),
+    ]  # fmt: skip
+    assert isinstance(told[0].error, RunStateError)
+    assert order_of(bench, first) == ["a", "c"]
+    assert order_of(bench, other) == ["a", "b"]
+    assert first.plan.revisions[-1].actor == "ana"
+    with pytest.raises(ValueError, match="needs a reason"):
+        bench.runner.edit(tag="batch", reason="")
+
+
+def test_a_run_that_moves_on_while_it_is_edited_is_tried_again(bench: Bench) -> None:
+    run = bench.submit(workflow(s="a b c"))
+    tries: list[int] = []
+
+    def change(plan: PlanEdit) -> None:
+        tries.append(plan.revision)
+        plan.actions["b"].disable()
+        if len(tries) == 1:
+            with run.edit(reason="meanwhile") as other:
+                other.actions["c"].disable()
+
+    (told,) = bench.runner.edit(workflow="w", reason=WHY).apply(change)
+    assert (told.error, tries) == (None, [1, 2])
+    assert order_of(bench, run) == ["a"]

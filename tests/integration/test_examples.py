@@ -72,16 +72,20 @@ PRINTS: dict[str, list[str]] = {
     ],
     "etl": ["completed: 6 rows, 6 book, 2 lamp, 7 pen"],
     "approval": [
-        "assessed, approved by a second pair of eyes, approved by the team, audited, 3 entries, "
-        "8000 paid out (decide > audit > pay)",
+        (
+            "assessed, approved by a second pair of eyes, approved by the team, audited, 3 entries, "
+            "8000 paid out (decide > audit > pay)"
+        ),
     ],
     "operator_edit": [
         "revision 3, ben: the truck had an accident",
         "completed: 2 boxes unpacked, inspected, told by mail",
     ],
     "middleware": [
-        "completed: asked 1 time; 3 orders, but adverts/advertise: ConnectionError: "
-        "the agency does not answer",
+        (
+            "completed: asked 1 time; 3 orders, but adverts/advertise: ConnectionError: "
+            "the agency does not answer"
+        ),
     ],
     "messages": ["completed: 8 messages are kept, in order"],
     "resources": ["completed: 149.90 taken"],

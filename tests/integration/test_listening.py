@@ -535,7 +535,7 @@ def test_workers_send_and_the_producer_hears(
     heard = Heard()
     workflow = Workflow("counting")
     workflow.add_stage(Stage("side", [count.s(to=20), count.s(to=20)], parallel=True))
-    with LocalCluster(workers=2) as cluster:
+    with LocalCluster(workers=2, modules=["counting"]) as cluster:
         cluster.runner.on("progress", workflow="counting")(heard)
         result = cluster.runner.execute(workflow, timeout=60)
         assert len(heard.messages) == 40

@@ -263,6 +263,28 @@ def test_a_parallel_stage_waits_for_what_others_add_to_it(bench: Bench) -> None:
     assert order_of(ran(bench, made, a=adds)) == ["a", "x", "b", "y", "z"]
 
 
+def test_adding_to_a_stage_that_fails_meanwhile_is_refused_by_the_server(bench: Bench) -> None:
+    made = Workflow("w")
+    made.add_stage(Stage("p", do("a", "b"), parallel=True))
+
+    def adds(ctx: ActionContext) -> None:
+        stage = ctx.stages["p"]
+        bench.step("another worker")
+        stage.add(*do("x"))
+
+    script["a"] = lambda _: fail()
+    script["b"] = adds
+    run = bench.submit(made)
+    bench.post.messages.reverse()
+    result = bench.drain(run)
+    check_history(bench.state, run)
+    assert result.status is RunStatus.FAILED
+    refused = next(one.error for one in result.actions if one.name == "b")
+    assert refused is not None
+    assert "stage 'p' has finished" in refused.message
+    assert [one.name for one in result.actions] == ["a", "b"]
+
+
 def test_a_later_parallel_stage_gains_members(bench: Bench) -> None:
     made = workflow(s="a")
     made.add_stage(Stage("p", do("b"), parallel=True))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from gostage_core import Action, ActionContext, Stage, Workflow, action
+from gostage_core import Action, ActionContext, Branch, Stage, Workflow, action, condition, when
 from gostage_core.authoring.action import definition_of
 from gostage_core.authoring.definition import ActionDefinition, WorkflowDefinition
 from gostage_core.authoring.waits import (
@@ -17,6 +17,7 @@ from gostage_core.authoring.waits import (
     Member,
     Wait,
 )
+from gostage_core.state.operations import Claim, CommitParts
 from gostage_core.values.codec import decode, encode
 
 if TYPE_CHECKING:
@@ -266,3 +267,41 @@ def test_a_run_that_is_cancelled_while_it_waits_ends_at_once(bench: Bench) -> No
     assert not bench.post.messages
     run.cancel()
     assert run.status == "cancelled"
+
+
+@condition("meddling")
+def meddling(ctx: ActionContext) -> bool:
+    """Change the plan, which a condition must not."""
+    ctx.actions["note"].disable()
+    return True
+
+
+def test_a_condition_that_changes_the_plan_is_refused_and_nothing_is_lost_in_silence(
+    bench: Bench,
+) -> None:
+    result = finished(bench, Branch(when("meddling").then(note.s("a"))))
+    assert result.status == "failed"
+    assert "leave that to actions" in str(result.error)
+
+
+@action
+def gives_up(ctx: ActionContext) -> None:
+    """End the run early."""
+    ctx.bail("enough")
+
+
+def test_a_failure_beside_it_counts_for_more_than_a_bail(bench: Bench) -> None:
+    workflow = Workflow("w")
+    workflow.add_stage(Stage("s", [gives_up.s(), note.s("b", fails=True)], parallel=True))
+    run = bench.submit(workflow)
+    held = bench.state.claim(
+        run.run_id, bench.post.messages.popleft().entry, nonce="n", process="p", slot="t", mark=""
+    )
+    bench.step()
+    assert isinstance(held, Claim)
+    answer = bench.state.commit(
+        held, have="", order="11", parts=CommitParts(bail='{"reason":"enough"}')
+    )
+    assert answer.word == "committed"
+    result = run.result()
+    assert (result.status, str(result.error)) == ("failed", "s/note: ValueError: b")

@@ -77,6 +77,11 @@ class Bench:
     def submit(self, workflow: Workflow, **options: object) -> Run:
         return self._runner.submit(workflow, **options)  # type: ignore[arg-type]
 
+    @property
+    def runner(self) -> Runner:
+        """Its runs' runner, whose messages are kept here."""
+        return self._runner
+
     def close(self) -> None:
         """Close the connections."""
         self.state.client.close()

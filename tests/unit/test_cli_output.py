@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from gostage_core.errors import (
     RunTimeoutError,
     StoreUnavailableError,
 )
+from gostage_core.failure import Failure
 from gostage_core.result import ActionResult, Plan, RunResult, StageResult
 from gostage_core.status import ActionStatus, RunStatus
 from gostage_core.summary import RunSummary
@@ -72,6 +74,27 @@ def test_a_stage_where_everything_is_worth_a_look_is_folded_too() -> None:
     lines = drawn([stage("s", [action(f"a{n}", ActionStatus.FAILED) for n in range(500)])])
     assert len(lines) == 23
     assert "… and 480 actions: 480 failed" in lines[-1]
+
+
+def test_what_an_action_owns_is_drawn_below_it() -> None:
+    actions = [
+        action("each"),
+        replace(action("wrap"), within="each[0]", parent="each", depth=1),
+        replace(action("send", ActionStatus.FAILED), handled_by="Recover"),
+    ]
+    lines = drawn([stage("s", actions)])
+    assert [line.rpartition("  1.0 s")[0] for line in lines[2:]] == [
+        "    ├── ✓ each", "    │   └── ✓ each[0]/wrap", "    └── ✗ send",
+    ]  # fmt: skip
+    assert lines[-1].endswith("failed  handled by Recover")
+
+
+def test_a_stage_whose_hook_failed_says_so() -> None:
+    failed = replace(
+        stage("s", [action("a", ActionStatus.PENDING)], ActionStatus.FAILED),
+        error=Failure("ValueError", "no disk"),
+    )
+    assert drawn([failed])[1].endswith("failed  ValueError: no disk")
 
 
 def test_many_stages_are_folded() -> None:

@@ -109,7 +109,7 @@ end
 for _, other in ipairs(over) do
   go_on(run, other, "s")
 end
-if bail ~= "" and not run.stop then
+if bail ~= "" and not draining(run, n) then -- a failure beside it counts for more
   halt(run, "bailed", bail)
 else
   go_on(run, n, "c")

@@ -73,8 +73,8 @@ PRINTS: dict[str, list[str]] = {
     "etl": ["completed: 6 rows, 6 book, 2 lamp, 7 pen"],
     "approval": [
         (
-            "assessed, approved by a second pair of eyes, approved by the team, audited, 3 entries, "
-            "8000 paid out (decide > audit > pay)"
+            "assessed, approved by a second pair of eyes, approved by the team, audited, "
+            "3 entries, 8000 paid out (decide > audit > pay)"
         ),
     ],
     "operator_edit": [

@@ -5,16 +5,19 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gostage_core import Stage, Workflow
 from gostage_core.attempt import Moment
+from tests.support.bench import Bench
 from tests.support.growth import Grow, Sprout, expected, sprouts
 
 if TYPE_CHECKING:
-    from gostage_core import Run
-    from tests.support.bench import Bench
+    from collections.abc import Iterator
+
+    from gostage_core import Run, Settings
 
 DEEP = (
     Sprout(
@@ -29,6 +32,14 @@ DEEP = (
     ),
     Sprout(name="i", each=(Sprout(name="j", adds=(Sprout(name="k"), Sprout(name="l"))),)),
 )
+
+
+@pytest.fixture
+def bench(settings: Settings) -> Iterator[Bench]:
+    """A workbench on which chance may kill one action again and again: it is no poison here."""
+    bench = Bench(settings.model_copy(update={"max_losses": 50}))
+    yield bench
+    bench.close()
 
 
 def shuffled(bench: Bench, run: Run, chance: Random) -> None:

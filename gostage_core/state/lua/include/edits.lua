@@ -231,9 +231,10 @@ end
 local function begin_added(run)
   local sound, problem = pcall(function()
     for _, n in ipairs(grown) do
-      local s = load_scope(run, n)
-      if s.state == "x" and s.open > 0 and not draining(run, n) then
-        fill(run, s, links(run, n).limit)
+      local s, l = load_scope(run, n), links(run, n)
+      local is_over = l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 1
+      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) then
+        fill(run, s, l.limit)
         save_scope(run, s)
       end
     end

@@ -1,6 +1,6 @@
 """Conditions: repeat until one holds, then go one of several ways.
 
-A condition is a registered function, so that a plan can name it; it may take parameters.
+A condition is a registered function: plans name it, by itself or by its id, with its parameters.
 """
 
 # ruff: noqa: T201
@@ -32,7 +32,7 @@ def is_loaded(ctx: ActionContext, capacity: int) -> bool:
     return not waiting or sum(ctx.store[LOADED]) + waiting[0] > capacity
 
 
-@condition("is_heavy")
+@condition("is-heavy")
 def is_heavy(ctx: ActionContext, above: int) -> bool:
     """Tell whether what is loaded weighs more than so many kilos."""
     return sum(ctx.store[LOADED]) > above
@@ -49,8 +49,8 @@ def load_crate(ctx: ActionContext) -> None:
 @action
 def send(ctx: ActionContext, by: str) -> None:
     """Send what is loaded."""
-    loaded, left = ctx.store[LOADED], ctx.store[WAITING]
-    ctx.store["sent"] = f"{len(loaded)} crates of {sum(loaded)} kg go {by}, {len(left)} stay here"
+    loaded, left = sum(ctx.store[LOADED]), sum(ctx.store[WAITING])
+    ctx.store["sent"] = f"{loaded} kg go {by}, {left} kg stay here"
 
 
 workflow = Workflow("shipment")
@@ -62,8 +62,8 @@ workflow.add_stage(
         "send",
         [
             Branch(
-                when("is_heavy", above=800).then(send.s("by train")),
-                when("is_heavy", above=100).then(send.s("by truck")),
+                when("is-heavy", above=800).then(send.s("by train")),
+                when(is_heavy, above=100).then(send.s("by truck")),
                 otherwise(send.s("by bicycle")),
             )
         ],

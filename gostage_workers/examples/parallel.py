@@ -49,7 +49,12 @@ workflow.add_stage(
     Stage("copy", [write_copy.s(site) for site in sites], parallel=True, join=quorum(2))
 )
 workflow.add_stage(
-    Stage("check", [check.s(what) for what in checks], parallel=True, on_failure="wait_all")
+    Stage(
+        "check",
+        [check.s(what).options(name=what) for what in checks],
+        parallel=True,
+        on_failure="wait_all",
+    )
 )
 
 if __name__ == "__main__":

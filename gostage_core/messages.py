@@ -93,7 +93,7 @@ def payload_text(kind: str, payload: object, limit: int) -> str:
 def _check_size(kind: str, size: int, limit: int) -> None:
     if size > limit:
         what = f"the payload of message {kind!r}"
-        raise ValueTooLargeError(what, size, limit, "GOSTAGE_MAX_VALUE_BYTES")
+        raise ValueTooLargeError(what, size, limit, "GOSTAGE_MAX_MESSAGE_BYTES")
 
 
 def _fault_of(tree: object, path: str) -> str | None:

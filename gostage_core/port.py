@@ -164,7 +164,7 @@ class AttemptPort:
     def send(self, type: str, payload: object) -> None:
         """Keep a message under this attempt's token."""
         kind, settings = check_type(type), self._state.settings
-        text = payload_text(kind, payload, settings.max_value_bytes)
+        text = payload_text(kind, payload, settings.max_message_bytes)
         nonce = new_nonce()
         answer = self._patiently(
             lambda: self._state.say(

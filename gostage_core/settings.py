@@ -63,6 +63,9 @@ class Settings(BaseModel):
     max_messages: int = Field(default=100_000, ge=1)
     """How many messages of its actions a run keeps."""
 
+    max_message_bytes: int = Field(default=1024 * 1024, ge=64)
+    """The largest payload of a message; whoever follows a run reads them all."""
+
     max_plan_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     """The largest definition that a submit takes, as JSON."""
 

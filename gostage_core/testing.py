@@ -87,7 +87,7 @@ class _NoEngine:
 
     def send(self, type: str, payload: object) -> None:
         kind = check_type(type)
-        text = payload_text(kind, payload, Settings().max_value_bytes)
+        text = payload_text(kind, payload, Settings().max_message_bytes)
         self.messages.append((kind, json.loads(text)))
 
     def may_go_on(self, progress: str = "") -> bool:

@@ -532,28 +532,28 @@ def test_a_message_that_is_no_json_fails_who_sends_it(
     assert run.store["order"][0] == "a"
 
 
-def test_a_message_of_ten_megabytes_passes_unless_the_setting_is_smaller(
+def test_a_message_of_ten_megabytes_is_refused_unless_the_setting_is_larger(
     bench: Bench, settings: Settings
 ) -> None:
     def sends(ctx: ActionContext) -> None:
         ctx.send("large", "x" * 10_000_000)
 
     script["a"] = sends
-    run = bench.submit(workflow(s="a b"))
-    assert bench.drain(run).store["order"] == ["a", "b"]
-    assert [len(message.payload) for message in run.messages()] == [10_000_000]
-    check_whole(bench, run)
-
-    given = settings.model_dump(exclude={"max_value_bytes"})
-    smaller = Settings.from_env({"GOSTAGE_MAX_VALUE_BYTES": "1000000"}, **given)
-    other = Bench(smaller)
-    script["a"] = sends
-    run, failure = failed(other, workflow(s="a b"))
+    run, failure = failed(bench, workflow(s="a b"))
     assert failure.type == "ValueTooLargeError"
     assert "the payload of message 'large' is 10,000,0" in failure.message
-    assert "GOSTAGE_MAX_VALUE_BYTES" in failure.message
+    assert "GOSTAGE_MAX_MESSAGE_BYTES" in failure.message
     assert list(run.messages()) == []
     assert [one.status.value for one in run.plan.actions] == ["failed", "pending"]
+
+    given = settings.model_dump(exclude={"max_message_bytes"})
+    larger = Settings.from_env({"GOSTAGE_MAX_MESSAGE_BYTES": "16000000"}, **given)
+    other = Bench(larger)
+    script["a"] = sends
+    run = other.submit(workflow(s="a b"))
+    assert other.drain(run).store["order"] == ["a", "b"]
+    assert [len(message.payload) for message in run.messages()] == [10_000_000]
+    check_whole(other, run)
     other.close()
 
 

@@ -94,7 +94,7 @@ def test_what_is_no_json_is_refused_with_its_place_and_its_type(payload: Any, sa
 def test_a_message_has_a_largest_size_and_the_error_names_the_setting() -> None:
     assert len(payload_text("kind", "x" * (LIMIT - 2), LIMIT)) == LIMIT
     for payload in ("x" * (LIMIT - 1), ["y" * 600] * 2, "é" * 200):
-        with pytest.raises(ValueTooLargeError, match="GOSTAGE_MAX_VALUE_BYTES"):
+        with pytest.raises(ValueTooLargeError, match="GOSTAGE_MAX_MESSAGE_BYTES"):
             payload_text("kind", payload, LIMIT)
 
 

@@ -73,6 +73,9 @@ elseif run.status == "paused" then
   return { "paused" }
 end
 local l = links(run, n)
+if l.mode then
+  error("CORRUPT links l" .. n)
+end
 local before = call("HGET", K.claims(process), slot)
 
 if mark ~= "" and r.began == 0 and r.at > (tonumber(call("HGET", K.marks(), mark) or 0) or 0) then

@@ -9,7 +9,9 @@
 --- @include "call"
 local function links(run, n)
   local text = call("HGET", K.plan(run.id), "l" .. n)
-  if not text then
+  steps = steps - 1
+  if not text or steps < 0 then
+    steps = math.max(steps, 1000) -- for the end of the run, which is next
     error("CORRUPT links l" .. n)
   end
   local up, next_, first, last, mode, limit, quorum, policy, before, after, by, order = string.match(text,

@@ -35,6 +35,7 @@ end
 
 local function new_ids(run, count)
   local last = call("HINCRBY", K.run(run), "nodes", count)
+  steps = steps + STEPS_A_NODE * count
   return last - count
 end
 

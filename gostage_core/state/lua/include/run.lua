@@ -26,6 +26,7 @@ local function load_run(id)
   end
   call("LLEN", K.journal(id))
   call("SCARD", K.live(id))
+  steps = steps + STEPS_A_NODE * tonumber(v[8])
   return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
            retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), drain = v[9] or nil }
 end

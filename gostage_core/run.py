@@ -72,7 +72,9 @@ class Run:
                 "list[bytes | None]", self._state.client.hmget(self._key("run"), "status", "schema")
             )
         if status is None or schema is None:
-            self._header()  # tells one that is gone from one that is damaged
+            header = self._header()  # tells one that is gone from a damaged or a new one
+            status, schema = header.get("status"), header.get("schema")
+        if status is None or schema is None:
             raise CorruptRunError(self.run_id, "its header has no status")
         return status_of(self.run_id, status, schema)
 

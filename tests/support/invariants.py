@@ -129,6 +129,25 @@ def check_all(state: State, root: str) -> list[Snapshot]:
     return list(runs.values())
 
 
+def check_left(state: State, run: Snapshot, counts: str) -> None:
+    """Check what a run leaves when it has ended.
+
+    Each completed action with the id *counts* has counted itself once, and no other one at all; a
+    scope that completed has left nothing out.
+    """
+    store = state.client.hgetall(state.keys.of("store", run.run_id))
+    for n in run.actions:
+        if json.loads(run.plan[f"s{n}"])["action"] == counts:
+            found = store.get(f"n.{n}".encode())  # type: ignore[union-attr]
+            wanted = b"1" if run.state_of(n) == "c" else None
+            assert found == wanted, f"{run.run_id}: entry {n} has counted {found}"
+    for scope in run.scopes:
+        record = run.record(scope)
+        whole = record[0] == "c" and record[-1] == "0" and run.links[scope][6] == "0"
+        left = [n for n in run.members(scope) if whole and not run.is_over(n)]
+        assert not left, f"{run.run_id}: scope {scope} has left out {left}"
+
+
 def check_bytes(state: State, run_id: str) -> None:
     """Check that the header knows the size of the store."""
     store = state.client.hgetall(state.keys.of("store", run_id))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gostage_core import Action, ActionContext, Middleware, NoRetry, Retry, Stage, Workflow
 from gostage_core.attempt import Moment
@@ -35,8 +34,8 @@ class Do(Action):
 
     def execute(self, ctx: ActionContext) -> str:
         world = World.now[-1]
-        ctx.store.increment(f"n.{ctx._entry}")
         world.interfere(ctx)
+        ctx.store.increment(f"n.{ctx._entry}")
         if ctx.attempt <= self.fails:
             raise ValueError("as it was told")
         if self.grows:
@@ -219,7 +218,8 @@ class World:
     root: str = ""
     trace: list[str] = field(default_factory=list)
 
-    now = []  # type: ignore[var-annotated]
+    now: ClassVar[list[World]] = []
+    """Whose bodies are executed: the last."""
 
     def __post_init__(self) -> None:
         self.maker = Maker(self.chance)
@@ -300,10 +300,7 @@ class World:
                 ctx.add_action(self.maker.action(1))
             case 5 | 6:
                 stage = ctx.stages[self.chance.choice(ctx.stages.ids)]
-                with suppress(PlanError):
-                    self.chance.choice([stage.disable, stage.enable, stage.remove, stage.add])(
-                        *(do if self.chance.random() < 0 else ())
-                    )
+                self.chance.choice([stage.disable, stage.enable, stage.remove])()
             case 7:
                 name = self.chance.choice(list(ctx.actions.names))
                 named = ctx.actions[name]
@@ -313,8 +310,8 @@ class World:
                     ctx.bail("enough")
                 if self.chance.random() < 0.2:
                     raise NoRetry("enough")
-                stage = ctx.stages[self.chance.choice(ctx.stages.ids)]
-                stage.add(*do)
+                with suppress(PlanError):
+                    ctx.stages[self.chance.choice(ctx.stages.ids)].add(*do)
 
     def meddle(self) -> None:
         """Do something from outside to one of the runs that go on."""
@@ -380,9 +377,8 @@ class World:
         return []
 
     def note(self, text: str) -> None:
+        """Keep what was done, for who looks into a failure."""
         self.trace.append(text)
-        if os.environ.get("LIVING_TRACE"):
-            print(text)
 
     def _call_twice(self) -> None:
         """Let answers of the server be lost, so that the client calls again."""

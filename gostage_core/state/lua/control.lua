@@ -22,5 +22,6 @@ if progress ~= "" then
   call("HSET", K.plan(id), "p" .. n, progress)
   jot(id, "action.progress", n, run.revision, progress)
 end
-local stops = draining(run, n)
+-- The hook after a scope that fails has its work to do; only the end of the run concerns it.
+local stops = run.stop or stopping(run, n)
 return { stops and "stop" or "go" }

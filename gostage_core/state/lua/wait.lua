@@ -57,7 +57,8 @@ else
   awaited, timeout = arg(), number()
 end
 
---- Writes the members of a group: an action by itself where a member has but one, else a sequence of its own.
+--- Writes the members of a group: an action by itself where a member has but one, else a sequence of its own;
+--- and that too where members are counted, for what an action adds is part of its member.
 local function write_group()
   local scope = { spec = group.spec, mode = group.mode, limit = group.limit, quorum = group.quorum,
                   policy = group.policy, actions = {} }
@@ -65,7 +66,7 @@ local function write_group()
   local first, before, collecting = "0", nil, {}
   for _, member in ipairs(group.members) do
     local m, last
-    if #member.actions == 1 then
+    if #member.actions == 1 and group.quorum == "0" then
       m = write_actions(id, g, member.actions, "0")
       last = m
     else

@@ -13,9 +13,17 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.authoring.definition import ActionDefinition
 from gostage_core.authoring.middleware import built
 from gostage_core.authoring.registry import registry
-from gostage_core.authoring.waits import ChildRun, Delivery, Group, HookReport
+from gostage_core.authoring.waits import (
+    ChildRun,
+    Delivery,
+    Group,
+    HookReport,
+    SignalWait,
+    Timer,
+)
 from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
     CorruptRunError,
@@ -32,12 +40,12 @@ from gostage_core.errors import (
     UnknownMiddlewareError,
 )
 from gostage_core.onion import limited, wrapped
-from gostage_core.plan import check_plan_size
+from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
 from gostage_core.port import AttemptPort, new_nonce
 from gostage_core.resources import NoResources
+from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
-from gostage_core.state.operations import NOTHING, Claim, CommitParts, Next
 from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
 from gostage_core.verdict import (
@@ -59,12 +67,16 @@ if TYPE_CHECKING:
     from gostage_core.authoring.waits import Wait
     from gostage_core.plan import Entry
     from gostage_core.resources import Resources
-    from gostage_core.state.operations import Answer, State
+    from gostage_core.state.answers import Answer
+    from gostage_core.state.operations import State
     from gostage_core.timeout import Guard
 
     Isolate = Callable[[Claim, Entry, str], "Ended"]
 
 logger: Final = logging.getLogger(__name__)
+
+_NONE: Final = (0,)
+"""No changes of the store, as the scripts read them."""
 
 _UNKNOWN_DELAY: Final = 1.0
 """How long an action that this worker does not know is left to others at first, in seconds."""
@@ -182,6 +194,8 @@ class Executor:
         """Have the attempt done in a process of its own, which ends it unless it dies."""
         try:
             return isolate(port.claim, port.entry, have)
+        except AttemptLostError:
+            return Ended("fenced")
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except Exception as error:  # noqa: BLE001 - the death of that process is the attempt's failure
@@ -234,16 +248,18 @@ class Executor:
         return given_up[0] if given_up else ended
 
     def _end(self, port: AttemptPort, value: Any, have: str) -> Ended:
-        if isinstance(value, Group | ChildRun | Delivery):
+        if isinstance(value, Group | ChildRun | Delivery | Timer | SignalWait):
             return self._wait(port, value)
         return self._commit(port, value, have)
 
     def _wait(self, port: AttemptPort, wait: Wait) -> Ended:
         try:
-            _refuse_changes(port)
             parts = waiting_arguments(wait, port.claim, port.entry, self._state.settings)
             check_plan_size(f"what {port.entry.name!r} waits for", parts, self._limit)
-            changes = port.context.store.arguments()
+            changes: Sequence[object] = _NONE  # a body begins from the top when its signal has come
+            if not isinstance(wait, SignalWait):
+                _refuse_changes(port)
+                changes = port.context.store.arguments()
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
         answer = self._patiently(lambda: self._state.wait(port.claim, changes=changes, parts=parts))
@@ -256,9 +272,7 @@ class Executor:
             parts = self._parts(port, value, bail)
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
-        answer = self._patiently(
-            lambda: self._state.commit(port.claim, have=have, order=port.entry.order, parts=parts)
-        )
+        answer = self._patiently(lambda: self._state.commit(port.claim, have=have, parts=parts))
         return self._ended(port, answer)
 
     def _parts(self, port: AttemptPort, value: Any, bail: BailSignal | None) -> CommitParts:
@@ -270,13 +284,14 @@ class Executor:
             changes=store.arguments(),
             bail=json.dumps({"reason": bail.reason or "bailed"}) if bail else "",
             value=encoded_result(entry.name, value, self._most_bytes) if collects else b"",
+            undo=_undo(entry),
             report=_report(value) if isinstance(value, HookReport) else (),
-            **change_arguments(port, self._limit),
+            planned=change_arguments(port, self._limit),
         )
 
     def _ended(self, port: AttemptPort, answer: Answer) -> Ended:
         """Take the answer of the server; what it refuses is the attempt's failure."""
-        if answer.word == "refused":
+        if answer.word in ("refused", "full"):
             return self._fail(port, port.misfit(answer))
         if answer.word in _REFUSALS:
             return self._fail(port, _REFUSALS[answer.word](port, answer.details))
@@ -303,7 +318,7 @@ class Executor:
     def _release(self, claim: Claim, delay: float, reason: str) -> Ended:
         details = json.dumps({"released": reason[:2000], "worker": self._place.process})
         answer = self._patiently(lambda: self._state.release(claim, delay=delay, reason=details))
-        return Ended(answer.word)
+        return Ended(answer.word, answer.next)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
         """Ask again until the server answers: a restart of Redis is waited for, not failed."""
@@ -345,6 +360,13 @@ def _refuse_changes(port: AttemptPort) -> None:
             f"{port.entry.name!r} waits for others now, and what changes the plan commits at its "
             f"end alone; conditions, and what wraps such an action, leave that to actions"
         )
+
+
+def _undo(entry: Entry) -> str:
+    """Return how the action is undone, should its run fail; empty where nothing is."""
+    if entry.compensate is None:
+        return ""
+    return undo_text(entry, ActionDefinition.model_validate(entry.compensate))
 
 
 def _report(report: HookReport) -> tuple[str, ...]:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
-from gostage_core.authoring.waits import NO_ITEM
+from gostage_core.authoring.waits import NO_ITEM, SignalWait
 from gostage_core.authoring.workflow import Stage
-from gostage_core.errors import DuplicateStageError, InvalidWorkflowError, NoItemError
+from gostage_core.duration import seconds
+from gostage_core.errors import (
+    DuplicateStageError,
+    InvalidWorkflowError,
+    NoItemError,
+    SignalTimeoutError,
+    StoreTypeError,
+)
+from gostage_core.naming import check_name
 from gostage_core.planning.action_selection import AllActions
 from gostage_core.planning.additions import Additions
 from gostage_core.planning.overlay import Overlay
 from gostage_core.planning.stage_selection import StageSelection
-from gostage_core.values.codec import from_tree
+from gostage_core.signals import expected_name, read_payload
+from gostage_core.values.codec import decode, from_tree
+from gostage_core.values.types import register_annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from datetime import datetime
 
     from gostage_core.authoring.action import Action
     from gostage_core.authoring.definition import ActionDefinition
-    from gostage_core.authoring.waits import HookStart, Outcome
+    from gostage_core.authoring.waits import HookStart, Outcome, Wait
+    from gostage_core.duration import Duration
     from gostage_core.planning.action_selection import ActionSelection
     from gostage_core.planning.tree import Tree
     from gostage_core.resources import Resources
@@ -31,7 +43,11 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("gostage.action")
 
+T = TypeVar("T")
+
 _ASK_EVERY_SECONDS: Final = 0.5
+_ONCE: Final = "o"
+"""What the names begin with under which an entry remembers what it did once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,15 @@ class Port(Protocol):
     def send(self, type: str, payload: object) -> None:
         """Keep a message of the attempt at once."""
 
+    def answer(self, which: int, name: str) -> bytes | None:
+        """Return what became of a wait of the entry: a mark and what came; ``None`` before."""
+
+    def remembered(self, what: str) -> bytes | None:
+        """Return what the entry remembers under a name."""
+
+    def remember(self, what: str, value: object) -> None:
+        """Keep a value for later attempts at the entry, at once."""
+
     def may_go_on(self, progress: str = "") -> bool:
         """Tell whether the attempt should go on; note its *progress* (JSON), if any."""
 
@@ -94,6 +119,17 @@ class BailSignal(BaseException):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class WaitSignal(BaseException):
+    """Ends an attempt for now: its entry waits, and holds no worker.
+
+    Not an ``Exception``, so that a body's own handler lets it pass.
+    """
+
+    def __init__(self, wait: Wait) -> None:
+        super().__init__(wait)
+        self.wait = wait
 
 
 class AttemptLostError(BaseException):
@@ -156,6 +192,7 @@ class ActionContext:
         self._stage_id = stage_id
         self._port = port
         self._views: tuple[View, View] | None = None
+        self._waits = 0
         self._cancelled = False
         self._asked_at = time.monotonic()
         self._log: AttemptLog | None = None
@@ -268,6 +305,92 @@ class ActionContext:
     def checkpoint(self) -> None:
         """Commit the store changes so far and go on. They stay even if the attempt then fails."""
         self._port.checkpoint(self.store)
+
+    @overload
+    def wait_for(self, name: str, type: type[T], *, timeout: Duration | None = ...) -> T: ...
+    @overload
+    def wait_for(self, name: str, type: Any = ..., *, timeout: Duration | None = ...) -> Any: ...
+
+    def wait_for(self, name: str, type: Any = Any, *, timeout: Duration | None = None) -> Any:
+        """Wait for a signal to the run and return what it brings, validated as *type*.
+
+        Frees the worker: the attempt commits nothing, and its body starts from the top, as the same
+        attempt, when the signal has come. Waits are counted: the n-th one of this entry then
+        returns what it returned before, for retries too. So put effects after it, or in
+        :meth:`once`. A signal is consumed by one entry, the oldest first; one that came before
+        counts. What does not fit *type* is refused, noted in the journal, and waited on for
+        another one.
+
+        Args:
+            name: of the signal, as :meth:`Run.signal` sends it.
+            type: what it brings; by default anything.
+            timeout: after which it is not waited for any more; time waited does not count towards
+                the action's own ``timeout``.
+
+        Raises:
+            SignalTimeoutError: none came within *timeout*.
+            InvalidKeyError: nothing can be called *name*.
+            UnknownTypeError: it brings an object of a class that is not registered here, and no
+                *type* was given.
+        """
+        limit = None if timeout is None else seconds(timeout)
+        register_annotation(type)
+        wait = SignalWait(self._waits, check_name(name), expected_name(type), limit)
+        self._waits += 1
+        answer = self._port.answer(wait.which, name)
+        if answer is None:
+            raise WaitSignal(wait)
+        try:
+            return read_payload(answer, type, name)
+        except StoreTypeError as error:
+            raise WaitSignal(replace(wait, refusal=str(error))) from error
+        except TimeoutError:
+            raise SignalTimeoutError(name, limit) from None
+
+    @overload
+    def once(self, name: str, function: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
+    @overload
+    def once(self, name: str, function: Callable[[], T]) -> T: ...
+
+    def once(self, name: str, function: Callable[[], Any]) -> Any:
+        """Return what *function* returns, which is called once for this entry of the plan.
+
+        What it returns is kept at once, whatever becomes of the attempt; later attempts are given
+        that, and call nothing. What it raises is not kept. A worker that dies between the call and
+        the keeping has the next attempt call it again: give the other side
+        ``ctx.idempotency_key`` too, where it takes one. An ``async`` function is awaited:
+        ``await ctx.once("charge", charge)``.
+
+        Args:
+            name: of what is done, unique in the action.
+            function: takes nothing; what it returns must be something that the store can hold.
+
+        Raises:
+            NotStorableError: what it returned cannot be kept; it *was* called.
+            InvalidKeyError: nothing can be called *name*.
+        """
+        what = _ONCE + check_name(name)
+        if inspect.iscoroutinefunction(function):
+            return self._once_awaited(what, function)
+        kept = self._port.remembered(what)
+        if kept is not None:
+            return decode(kept)
+        value = function()
+        if inspect.isawaitable(value):
+            raise TypeError(
+                f"once({name!r}, …) was given a function that returns something to be awaited; "
+                f"give it the async function itself, or functools.partial of it"
+            )
+        self._port.remember(what, value)
+        return value
+
+    async def _once_awaited(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
+        kept = self._port.remembered(what)
+        if kept is not None:
+            return decode(kept)
+        value = await function()
+        self._port.remember(what, value)
+        return value
 
     def add_action(self, *actions: Action) -> None:
         """Add *actions* right after this one, in this order, ahead of what was planned.

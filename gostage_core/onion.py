@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gostage_core.authoring.middleware import name_of, overrides
-from gostage_core.authoring.waits import ChildRun, Delivery, Group
+from gostage_core.authoring.waits import ChildRun, Delivery, Group, SignalWait, Timer
+from gostage_core.context import WaitSignal
 from gostage_core.errors import ActionTimeoutError, HookError
 from gostage_core.event_loop import cancel_running, run_in_loop
 
@@ -23,21 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gostage_core.authoring.middleware import Middleware
-    from gostage_core.authoring.waits import Wait
     from gostage_core.context import ActionContext
 
     Layer = Callable[[], Any]
-
-
-class WaitSignal(BaseException):
-    """Takes what a body waits for past the hooks around it: it is no value of the action yet.
-
-    Not an ``Exception``, so that a hook's own handler lets it pass.
-    """
-
-    def __init__(self, wait: Wait) -> None:
-        super().__init__(wait)
-        self.wait = wait
 
 
 def wrapped(around: Sequence[Middleware], ctx: ActionContext, body: Layer) -> Any:
@@ -173,4 +162,4 @@ def _in_loop() -> bool:
     return True
 
 
-_WAITS: Final = (Group, ChildRun, Delivery)
+_WAITS: Final = (Group, ChildRun, Delivery, Timer, SignalWait)

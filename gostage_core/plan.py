@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         WorkflowDefinition,
     )
     from gostage_core.authoring.waits import Group, Member
+    from gostage_core.bounds import Bounds
 
 HOOK: Final = "gostage.hook"
 """The registry id of what runs the hooks of a scope."""
@@ -85,6 +86,8 @@ class Entry:
     isolation: str | None = None
     memory_mb: int | None = None
     cpu_seconds: int | None = None
+    compensate: dict[str, Any] | None = None
+    """What undoes it, as a definition."""
 
     @property
     def path(self) -> str:
@@ -118,6 +121,7 @@ class Entry:
             isolation=node.get("isolation"),
             memory_mb=node.get("memory_mb"),
             cpu_seconds=node.get("cpu_seconds"),
+            compensate=node.get("compensate"),
         )
 
 
@@ -156,8 +160,12 @@ class NewRun:
     definition: WorkflowDefinition
     details: str
     """JSON for the first entry of its journal."""
-    retention_ms: int
+    bounds: Bounds
     key: str = ""
+    on_conflict: str = "join"
+    """What becomes of a run that has the key already: ``join`` or ``replace``."""
+    concurrency_key: str = ""
+    """What its throttle counts it under, and by what its actions take turns in those of theirs."""
     deadline_ms: int = 0
     """From now; 0 for none, or for that of the run above."""
     parent: str = ""
@@ -173,9 +181,11 @@ class NewRun:
         limits = definition.limits or Limits()
         before, after = run_hooks(definition.middleware)
         return [
-            *(self.nonce, self.key, definition.id, workflow_header(definition)),
-            *(self.deadline_ms, self.retention_ms, self.parent),
+            *(self.nonce, self.key, self.on_conflict, definition.id, workflow_header(definition)),
+            *(self.deadline_ms, self.bounds.retention_ms, self.parent),
+            *(run_throttle(definition, self.concurrency_key), self.concurrency_key),
             *(limits.max_added_actions, limits.max_added_stages, limits.max_child_depth),
+            *(self.bounds.journal, self.bounds.store_bytes, self.bounds.past_bytes),
             *(self.details, self.reply_to),
             *(len(self.tags), *self.tags),
             *(len(self.values), *(part for pair in self.values.items() for part in pair)),
@@ -245,7 +255,7 @@ def action_arguments(
     marks: Mapping[str, Any],
     states: Sequence[str] = (),
 ) -> list[object]:
-    """Return *actions* as the scripts read them: a count, then four texts for each.
+    """Return *actions* as the scripts read them: a count, then five texts for each.
 
     *marks* are what each of them takes from around it.
     """
@@ -261,20 +271,47 @@ def action_arguments(
     return arguments
 
 
-def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Return what the plan keeps of an action: its text, its carrier, its timeout in ms."""
+def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, int, str]:
+    """Return what the plan keeps of an action: text, carrier, timeout in ms, throttle."""
     spec = action.model_dump(mode="json", exclude_defaults=True)
     spec |= {"name": action.name, **marks}
     timeout = action.timeout
     if timeout is not None and action.isolation is not None:
         timeout += START_SECONDS
     carrier = Carrier(action.name, action.queue, action.priority, timeout)
-    return _compact(spec), carrier.to_text(), round((timeout or 0) * 1000)
+    throttle = "" if action.throttle is None else action.throttle.text(action.throttle.key)
+    return _compact(spec), carrier.to_text(), round((timeout or 0) * 1000), throttle
+
+
+def run_throttle(definition: WorkflowDefinition, key: str) -> str:
+    """Return the throttle of a workflow's runs as the scripts read it, or nothing."""
+    throttle = definition.throttle
+    if throttle is None:
+        return ""
+    own = throttle.key or definition.id
+    return throttle.text(f"{own}:{key}" if key else own)
 
 
 START_SECONDS = 30.0
 """How long the process of an isolated action may take until its body begins, whose timeout counts
 from then. Only whoever looks from outside of the worker's process has to wait for so long."""
+
+
+UNDO_STAGE: Final = "gostage.compensation"
+"""The id of the stage that undoes what a run has done."""
+
+
+def undo_stage() -> str:
+    """Return the text of that stage."""
+    return _compact({"id": UNDO_STAGE, "name": "Compensation", "added_by": UNDO_STAGE})
+
+
+def undo_text(entry: Entry, undo: ActionDefinition) -> str:
+    """Return how a completed action is undone, as it is kept until it has to be."""
+    marks = _inherited(entry)
+    marks.pop("depth", None)
+    own = {**marks, "stage": UNDO_STAGE, "order": _FIRST, "undoes": entry.path}
+    return _compact([str(part) for part in entry_texts(undo, own)])
 
 
 def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
@@ -290,6 +327,7 @@ def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
         "w" if group.on_failure == "wait_all" else "f",
         _compact({"of": entry_id, "label": first if len(group.members) == 1 else ""}),
         int(group.collect),
+        group.keeps or 0,
         len(group.members),
     ]
     for number, member in enumerate(group.members, start=1):
@@ -312,7 +350,7 @@ def _member_arguments(
     parts = action_arguments(member.actions, owner.stage, places, marks)
     if group.collect and member.actions:
         collected = {**marks, "stage": owner.stage, "order": places[-1], "last": 1, "collect": 1}
-        parts[-4:] = [*entry_texts(member.actions[-1], collected), ""]
+        parts[-5:] = [*entry_texts(member.actions[-1], collected), ""]
     return [_compact({"of": entry_id, "label": member.label}), *parts]
 
 

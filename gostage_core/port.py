@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gostage_core.aftermath import Aftermath
 from gostage_core.authoring.definition import Limits
 from gostage_core.context import ActionContext, AttemptLostError, View
-from gostage_core.damage import readable
-from gostage_core.errors import MessageLimitError, PlanLimitError, StoreTypeError
+from gostage_core.errors import (
+    MessageLimitError,
+    PlanLimitError,
+    StoreError,
+    StoreFullError,
+    StoreTypeError,
+)
 from gostage_core.messages import check_type, payload_text
 from gostage_core.planning.guard import Guard, refusal_details
-from gostage_core.planning.tree import read_tree
 from gostage_core.resources import NoResources
 from gostage_core.source import RedisSource
-from gostage_core.status import RunStatus
-from gostage_core.store import AttemptStore, stored_type
+from gostage_core.store import AttemptStore, encoded_result, stored_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
     from gostage_core.authoring.waits import HookStart, Outcome
     from gostage_core.plan import Entry
     from gostage_core.planning.tree import Tree
-    from gostage_core.state.operations import Answer, Claim, State, Stored
+    from gostage_core.state.answers import Answer, Claim, Stored
+    from gostage_core.state.operations import State
 
 T = TypeVar("T")
 
@@ -114,9 +118,7 @@ class AttemptPort:
 
     def plan(self) -> Tree:
         """Read the whole plan."""
-        header, fields = self.source.ask(lambda source: source.plan())
-        with readable(self.claim.run_id, "plan"):
-            return read_tree(fields, RunStatus(header["status"].decode()))
+        return self.source.ask(lambda source: source.tree())
 
     def workflow(self) -> WorkflowDefinition:
         """Read what the workflow is, without its stages; once."""
@@ -181,6 +183,25 @@ class AttemptPort:
         if answer.word != "said":
             raise AttemptLostError
 
+    def answer(self, which: int, name: str) -> bytes | None:
+        """Read what became of a wait of the entry for a signal."""
+        return self.remembered(f"s{which}")
+
+    def remembered(self, what: str) -> bytes | None:
+        """Read what the entry remembers under a name."""
+        claim = self.claim
+        found: bytes | None = self._patiently(
+            lambda: self._state.remembered(claim.run_id, claim.entry, what)
+        )
+        return found
+
+    def remember(self, what: str, value: object) -> None:
+        """Keep a value for later attempts at the entry, under this attempt's token."""
+        limit = self._state.settings.max_value_bytes
+        text = encoded_result(self.entry.name, value, limit)
+        if self._patiently(lambda: self._state.remember(self.claim, what, text)) == "lost":
+            raise AttemptLostError
+
     def may_go_on(self, progress: str = "") -> bool:
         """Ask whether the lease is still ours and the run goes on."""
         return bool(self._patiently(lambda: self._state.control(self.claim, progress)) == "go")
@@ -192,14 +213,16 @@ class AttemptPort:
         answer = self._patiently(
             lambda: self._state.checkpoint(self.claim, nonce=nonce, changes=changes)
         )
-        if answer.word == "refused":
+        if answer.word in ("refused", "full"):
             raise self.misfit(answer)
         if answer.word != "written":
             raise AttemptLostError
         store.settled()
 
-    def misfit(self, answer: Answer) -> StoreTypeError:
+    def misfit(self, answer: Answer) -> StoreError:
         """Return why the server refused a change of the store."""
+        if answer.word == "full":
+            return StoreFullError(self.claim.run_id, int(answer.details[0]))
         key, kind = answer.details
         return StoreTypeError(key, _WANTED[kind], stored_type(self.source.read([key])[0]))
 

@@ -59,6 +59,8 @@ class ActionResult(Timed):
     """The run that it waits or waited for."""
     handled_by: str = ""
     """Who kept its failure from failing what is around it."""
+    undoes: str = ""
+    """The path of the action that it undoes, in the stage that compensates a run."""
 
     @property
     def path(self) -> str:
@@ -149,6 +151,17 @@ class RunResult:
     bail_reason: str | None = None
     duration: float | None = None
     """Seconds from the first claim to the end."""
+    compensated: bool | None = None
+    """Whether what a failed or cancelled run had done is undone; ``None`` for nothing to undo."""
+
+    @property
+    def uncompensated(self) -> tuple[str, ...]:
+        """Paths of the actions that are left to be undone, in the order in which they would be."""
+        return tuple(
+            action.undoes
+            for action in self.actions
+            if action.undoes and action.status is not ActionStatus.COMPLETED
+        )
 
     @property
     def stages(self) -> Mapping[str, StageResult]:
@@ -236,6 +249,7 @@ def _action(node: ActionNode, fields: Mapping[str, bytes]) -> ActionResult:
         phase=node.phase,
         child_run_id=fields.get(f"u{entry}", b"").decode(),
         handled_by=fields.get(f"b{entry}", b"").decode(),
+        undoes=spec.get("undoes", ""),
     )
 
 

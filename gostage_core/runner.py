@@ -7,20 +7,19 @@ import logging
 import os
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 from gostage_core.authoring.middleware import uses_of, wrapped_in
 from gostage_core.authoring.workflow import Workflow
+from gostage_core.backpressure import check_depth, too_many_runs
 from gostage_core.broker.app import direct_line, producer_app
-from gostage_core.bulk import RunEdits
+from gostage_core.bulk import RunBatch, RunEdits
 from gostage_core.coordinator import Coordinator
 from gostage_core.duration import seconds
 from gostage_core.edit import OPERATOR, Edit
 from gostage_core.errors import (
     BrokerUnavailableError,
-    CorruptRunError,
     InvalidWorkflowError,
     RunExistsError,
     RunNotFoundError,
@@ -29,19 +28,23 @@ from gostage_core.errors import (
 from gostage_core.handlers import Handler
 from gostage_core.listening import Listening
 from gostage_core.messages import check_type
-from gostage_core.naming import check_name, fault_of
+from gostage_core.naming import check_name
 from gostage_core.plan import NewRun, check_plan_size
+from gostage_core.query import RunQuery, matching
 from gostage_core.run import Run
+from gostage_core.run_ids import checked_run_id, new_run_id
+from gostage_core.scheduling.schedules import Schedules
 from gostage_core.settings import Settings
-from gostage_core.source import texts_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.keys import RUN_ID
 from gostage_core.state.operations import State
+from gostage_core.status import RunStatus
 from gostage_core.store import encoded_value
-from gostage_core.summary import summary_of
+from gostage_core.throttles import Throttles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from celery import Celery
 
@@ -50,12 +53,13 @@ if TYPE_CHECKING:
     from gostage_core.duration import Duration
     from gostage_core.messages import Message
     from gostage_core.result import RunResult
-    from gostage_core.status import RunStatus
+    from gostage_core.state.answers import Answer
     from gostage_core.summary import RunSummary
 
 logger: Final = logging.getLogger(__name__)
 
-_PAGE: Final = 100
+OnConflict = Literal["join", "reject", "replace"]
+_ON_CONFLICT: Final = get_args(OnConflict)
 _DELIVERY_SECONDS: Final = 30.0
 """How long handlers may take for the messages of a run that has ended."""
 
@@ -95,10 +99,14 @@ class Runner:
             os.environ, redis_url=url, broker_url=broker, namespace=namespace
         )
         self._state = State(self.settings)
-        app = app or producer_app(self.settings)
-        line = direct_line(app, self.settings, self._state.push)
-        self._coordinator = Coordinator(app, self.settings.namespace, line)
+        self._app = app or producer_app(self.settings)
+        line = direct_line(self._app, self.settings, self._state.push)
+        self._coordinator = Coordinator(self._app, self.settings.namespace, line)
         self._listening = Listening(self._state)
+        self.schedules = Schedules(self._state, self._prepared, self._submitted)
+        """Schedules: ``runner.schedules.add(…)``, ``runner.schedules["nightly"].pause()``."""
+        self.throttles = Throttles(self._state, self._coordinator.send)
+        """Throttles: who is within one, who stands in line, and other numbers for it."""
 
     def submit(
         self,
@@ -107,6 +115,8 @@ class Runner:
         store: Mapping[Any, Any] | None = None,
         run_id: str | None = None,
         key: str | None = None,
+        on_conflict: OnConflict = "join",
+        concurrency_key: str | None = None,
         deadline: Duration | None = None,
         tags: Iterable[str] = (),
         reply_to: str | None = None,
@@ -121,6 +131,10 @@ class Runner:
             store: first values of the run's store, by key or typed key.
             run_id: an id of your own; 1 to 200 of ``A-Z a-z 0-9 _ . : -``.
             key: of the event that this run is for.
+            on_conflict: what happens when a run has this *key* already: ``"join"`` gives that run
+                back, ``"reject"`` raises RunExistsError, ``"replace"`` cancels it and begins anew.
+            concurrency_key: of whom this run is, a tenant for one: what ``Workflow(throttle=…)``
+                counts it under, and by what runs take turns where their actions stand in line.
             deadline: after which a run that is not done fails.
             tags: to find the run by, beside the tags of the workflow.
             reply_to: a list in the Redis that keeps the runs; when the run has ended its result is
@@ -130,27 +144,39 @@ class Runner:
             InvalidWorkflowError: the definition is not valid; the message names the place.
             NotStorableError: a value of *store* cannot be stored; as ``ctx.store.put``, like
                 StoreTypeError, InvalidKeyError and ValueTooLargeError.
-            RunExistsError: a run of this id exists.
+            RunExistsError: a run of this id exists, or one of this *key* where that is refused.
+            BackpressureError: ``GOSTAGE_MAX_LIVE_RUNS`` or ``GOSTAGE_MAX_QUEUED`` is reached; says
+                when to come again.
             StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
                 repeat with the same *key* or *run_id* tells.
         """
-        definition = wrapped_in(self._middleware, _definition(workflow))
-        identity = _checked_id(run_id) if run_id is not None else _new_id()
+        if on_conflict not in _ON_CONFLICT:
+            known = ", ".join(_ON_CONFLICT)
+            raise ValueError(f"on_conflict is one of {known}, not {on_conflict!r}")
+        definition, values = self._prepared(workflow, store or {})
+        identity = checked_run_id(run_id) if run_id is not None else new_run_id()
         new = NewRun(
             run_id=identity,
             nonce=uuid.uuid4().hex,
             definition=definition,
             details=json.dumps({"actor": "producer", "workflow": definition.id}),
-            retention_ms=round(self.settings.retention * 1000),
+            bounds=self.settings.bounds,
             key=check_name(key) if key is not None else "",
+            on_conflict="replace" if on_conflict == "replace" else "join",
+            concurrency_key="" if concurrency_key is None else check_name(concurrency_key),
             deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
             reply_to="" if reply_to is None else self._state.keys.checked_foreign(reply_to),
             tags=tuple(_tags(definition, tags)),
-            values=self._values(store or {}),
+            values=values,
         )
         arguments = new.arguments()
         check_plan_size(f"workflow {definition.id!r}", arguments, self.settings.max_plan_bytes)
-        answer = self._state.submit(identity, arguments)
+        check_depth(self._app, self.settings)
+        answer = self._state.submit(identity, arguments, most=self.settings.max_live_runs)
+        if answer.word == "full":
+            raise too_many_runs(answer, self.settings.max_live_runs)
+        if answer.word == "exists" and on_conflict == "reject":
+            raise RunExistsError(answer.details[0], f"has the key {key!r}")
         if answer.word == "exists":
             if new.reply_to:
                 self._state.ask(answer.details[0], new.reply_to)
@@ -158,14 +184,7 @@ class Runner:
             return Run(self._state, answer.details[0], self._coordinator.send)
         if answer.word == "taken":
             raise RunExistsError(identity)
-        self._listening.follow(identity)
-        try:
-            self._coordinator.send(identity, answer.next)
-        except BrokerUnavailableError as error:
-            logger.warning(
-                "run %s is kept; its first message is sent by a worker: %s", identity, error
-            )
-        return Run(self._state, identity, self._coordinator.send)
+        return self._submitted(identity, answer)
 
     def execute(
         self,
@@ -222,7 +241,7 @@ class Runner:
         if callable(type):
             raise TypeError("write @runner.on(), with parentheses")
         kind = None if type is None else check_type(type)
-        heard = None if run_id is None else _checked_id(run_id)
+        heard = None if run_id is None else checked_run_id(run_id)
 
         def register(handler: H) -> H:
             self._listening.add(Handler(handler, kind, workflow, stage, action, heard))
@@ -270,8 +289,8 @@ class Runner:
         Raises:
             RunNotFoundError: the run of *cursor* is not there any more.
         """
-        found = self._matching(status, workflow, tag, since, cursor)
-        return [*islice(found, limit)]
+        query = RunQuery(status, workflow, tag, since)
+        return [*islice(matching(self._state, query, cursor), limit)]
 
     def edit(
         self,
@@ -298,8 +317,64 @@ class Runner:
             return Edit(self._state, self._coordinator.send, run_id, reason=reason, actor=actor)
 
         edit_of("")  # a reason that is none shows before anything is read
-        found = self._matching(status, workflow, tag, since)
+        found = matching(self._state, RunQuery(status, workflow, tag, since))
         return RunEdits([one.run_id for one in found if not one.status.is_terminal], edit_of)
+
+    def retry(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        since: datetime | None = None,
+        store: Mapping[Any, Any] | None = None,
+        skip: Iterable[str] = (),
+        reason: str = "",
+        actor: str = OPERATOR,
+    ) -> RunBatch:
+        """Find the runs that failed or were cancelled and answer every condition, to retry each.
+
+        ``len()`` of what this returns is how many there are; its ``apply()`` retries them, as
+        :meth:`Run.retry` does. Child runs are left out: they go on with the run above them.
+        """
+        values, skipped = dict(store or {}), list(skip)
+
+        def retried(run_id: str) -> None:
+            self.get(run_id).retry(store=values, skip=skipped, reason=reason, actor=actor)
+
+        found = matching(self._state, RunQuery(status, workflow, tag, since))
+        ended = (RunStatus.FAILED, RunStatus.CANCELLED)
+        return RunBatch(
+            [one.run_id for one in found if one.status in ended and not one.parent], retried
+        )
+
+    def purge(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        before: datetime | None = None,
+        actor: str = OPERATOR,
+    ) -> RunBatch:
+        """Find the runs that have ended and answer every condition, to forget each now.
+
+        ``len()`` of what this returns is how many there are; its ``apply()`` forgets them, with
+        their child runs, before their retention has ended.
+
+        Args:
+            status: that they ended with.
+            workflow: id of theirs.
+            tag: of theirs.
+            before: they were submitted earlier than that.
+            actor: who does it.
+        """
+
+        def forgotten(run_id: str) -> None:
+            Run(self._state, run_id, self._coordinator.send).delete(actor=actor)
+
+        found = matching(self._state, RunQuery(status, workflow, tag, before=before))
+        return RunBatch([one.run_id for one in found if one.status.is_terminal], forgotten)
 
     def ping(self) -> None:
         """Ask Redis for a sign of life.
@@ -318,6 +393,23 @@ class Runner:
         self._listening.close()
         self._state.client.close()
 
+    def _prepared(
+        self, workflow: Workflow | Mapping[str, Any] | str, store: Mapping[Any, Any]
+    ) -> tuple[WorkflowDefinition, dict[str, bytes]]:
+        """Return a workflow as it is submitted here, and the first values of its store."""
+        return wrapped_in(self._middleware, _definition(workflow)), self._values(store)
+
+    def _submitted(self, run_id: str, answer: Answer) -> Run:
+        """Return the handle of a run that was created, whose messages are sent now."""
+        self._listening.follow(run_id)
+        try:
+            self._coordinator.send(run_id, answer.next)
+        except BrokerUnavailableError as error:
+            logger.warning(
+                "run %s is kept; its first message is sent by a worker: %s", run_id, error
+            )
+        return Run(self._state, run_id, self._coordinator.send)
+
     def _deliver(self, run: Run) -> None:
         """See that handlers were called with what a run has sent that has ended."""
         try:
@@ -331,64 +423,6 @@ class Runner:
     def _values(self, store: Mapping[Any, Any]) -> dict[str, bytes]:
         limit = self.settings.max_value_bytes
         return dict(encoded_value(key, value, limit) for key, value in store.items())
-
-    def _matching(
-        self,
-        status: RunStatus | str | None,
-        workflow: str | None,
-        tag: str | None,
-        since: datetime | None,
-        cursor: str | None = None,
-    ) -> Iterator[RunSummary]:
-        """Yield the runs that answer every condition, the youngest first."""
-        wanted = None if status is None else str(status)
-        if any(word is not None and fault_of(word) for word in (wanted, workflow, tag)):
-            return  # nothing can be called so
-        for summary in self._from(self._index(wanted, workflow, tag), cursor):
-            if since is not None and summary.submitted_at < since.astimezone(UTC):
-                return
-            if _answers(summary, wanted, workflow, tag):
-                yield summary
-
-    def _index(self, status: str | None, workflow: str | None, tag: str | None) -> str:
-        """Return the index that is likely to be the shortest."""
-        if tag is not None:
-            return self._state.keys.of("tag", tag)
-        if workflow is not None:
-            return self._state.keys.of("workflow", workflow)
-        return self._state.keys.of("status", status) if status else self._state.keys.of("runs")
-
-    def _from(self, index: str, cursor: str | None) -> Iterable[RunSummary]:
-        """Yield the runs of an index, the youngest first, from behind *cursor* on."""
-        client = self._state.client
-        with our_errors(url=self.settings.redis_url):
-            start = 0
-            if cursor is not None:
-                rank = cast("int | None", client.zrevrank(index, cursor))
-                if rank is None:
-                    raise RunNotFoundError(cursor)
-                start = rank + 1
-            while ids := cast("list[bytes]", client.zrevrange(index, start, start + _PAGE - 1)):
-                pipeline = client.pipeline(transaction=False)
-                names = [run_id.decode("utf-8", "surrogateescape") for run_id in ids]
-                for run_id in names:
-                    pipeline.hgetall(self._state.keys.of("run", run_id))
-                headers = pipeline.execute(raise_on_error=False)
-                yield from _summaries(zip(names, headers, strict=True))
-                start += _PAGE
-
-
-def _summaries(headers: Iterable[tuple[str, Any]]) -> Iterable[RunSummary]:
-    """Yield what can be read: a damaged run does not hide the others, and tells when asked for."""
-    for run_id, header in headers:
-        if header == {}:
-            continue
-        try:
-            if isinstance(header, Exception):
-                raise CorruptRunError(run_id, str(header))
-            yield summary_of(run_id, texts_of(header))
-        except CorruptRunError as error:
-            logger.warning("%s; it is not listed", error)
 
 
 def _definition(workflow: Workflow | Mapping[str, Any] | str) -> WorkflowDefinition:
@@ -408,23 +442,3 @@ def _tags(definition: WorkflowDefinition, tags: Iterable[str]) -> list[str]:
     if isinstance(tags, str):
         raise TypeError("tags is a list of words, not one text")
     return sorted({check_name(tag) for tag in (*definition.tags, *tags)})
-
-
-def _checked_id(run_id: str) -> str:
-    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
-        raise InvalidWorkflowError(f"run_id {run_id!r:.100} is not 1 to 200 of A-Z a-z 0-9 _ . : -")
-    return run_id
-
-
-def _new_id() -> str:
-    return f"{datetime.now(UTC):%y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
-
-
-def _answers(
-    summary: RunSummary, status: str | None, workflow: str | None, tag: str | None
-) -> bool:
-    return (
-        (status is None or summary.status == status)
-        and (workflow is None or summary.workflow == workflow)
-        and (tag is None or tag in summary.tags)
-    )

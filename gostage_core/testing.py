@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.authoring.definition import ActionDefinition, StageDefinition
 from gostage_core.authoring.waits import NO_ITEM, HookStart, Outcome
-from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View
+from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View, WaitSignal
 from gostage_core.errors import ResourceNotFoundError
 from gostage_core.messages import check_type, payload_text
 from gostage_core.middleware.context import HookContext
 from gostage_core.planning.planned import planned_tree, running
 from gostage_core.settings import Settings
-from gostage_core.state.operations import Stored
+from gostage_core.state.answers import Stored
 from gostage_core.store import AttemptStore, encoded_value
-from gostage_core.values.codec import to_tree
+from gostage_core.values.codec import encode, to_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
 _OWN_ENTRY: Final = "1"
 
-__all__ = ["AttemptLostError", "BailSignal", "TrialContext", "context", "hook_context"]
+__all__ = [
+    "AttemptLostError",
+    "BailSignal",
+    "TrialContext",
+    "WaitSignal",
+    "context",
+    "hook_context",
+]
 
 
 class _Values:
@@ -49,7 +56,13 @@ class _NoEngine:
     """Stands where the engine would: nothing is cancelled, every write is taken."""
 
     def __init__(
-        self, workflow: View, stage: View, deadline: datetime | None, outcome: Outcome, plan: Tree
+        self,
+        workflow: View,
+        stage: View,
+        deadline: datetime | None,
+        outcome: Outcome,
+        plan: Tree,
+        signals: Mapping[str, Sequence[object]],
     ) -> None:
         self._views = (workflow, stage)
         self._deadline = deadline
@@ -57,6 +70,8 @@ class _NoEngine:
         self._outcome = outcome
         self.messages: list[tuple[str, Any]] = []
         self.published: list[tuple[Any, ...]] = []
+        self._signals = {name: list(payloads) for name, payloads in signals.items()}
+        self._memory: dict[str, bytes] = {}
 
     def publish(self, *args: Any, **options: Any) -> None:
         self.published.append((*args, options))
@@ -89,6 +104,16 @@ class _NoEngine:
         kind = check_type(type)
         text = payload_text(kind, payload, Settings().max_message_bytes)
         self.messages.append((kind, json.loads(text)))
+
+    def answer(self, which: int, name: str) -> bytes | None:
+        waiting = self._signals.get(name)
+        return b"v" + encode(waiting.pop(0)) if waiting else None
+
+    def remembered(self, what: str) -> bytes | None:
+        return self._memory.get(what)
+
+    def remember(self, what: str, value: object) -> None:
+        self._memory[what] = encode(value)
 
     def may_go_on(self, progress: str = "") -> bool:
         return True
@@ -144,6 +169,7 @@ def context(
     phase: int = 0,
     outcome: Outcome | None = None,
     plan: Sequence[Stage] = (),
+    signals: Mapping[str, Sequence[object]] | None = None,
 ) -> TrialContext:
     """Return a context to call an action with in a unit test: no server, no worker.
 
@@ -165,6 +191,8 @@ def context(
         index: which item, or which pass of a ``Repeat``, from 0.
         phase: how often it has waited for something before.
         outcome: how that went for which it waited.
+        signals: what ``wait_for`` returns, by the name of the signal, one after another; where
+            nothing is left, it raises :class:`WaitSignal`, as for a signal that has not come.
         plan: the stages that it finds in ``ctx.stages``; in its own one it stands at the front.
 
     Raises:
@@ -185,6 +213,7 @@ def context(
             deadline,
             outcome or Outcome(),
             _plan(stage, action, plan),
+            signals or {},
         ),
         phase=phase,
         item=item if item is NO_ITEM else to_tree(item),

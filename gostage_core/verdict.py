@@ -12,7 +12,8 @@ from gostage_core.plan import Entry
 
 if TYPE_CHECKING:
     from gostage_core.failure import Failure
-    from gostage_core.state.operations import Answer, Claim, State
+    from gostage_core.state.answers import Answer, Claim
+    from gostage_core.state.operations import State
 
 
 def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
+import signal
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +19,7 @@ from gostage_core.errors import UnavailableError
 from gostage_core.preflight import check_server
 from gostage_core.replies import send_reply
 from gostage_core.rescuer import Rescuer
+from gostage_core.scheduling.firing import Firing
 from gostage_workers.identity import new_boot, process_name, stop_waiting
 from gostage_workers.installation import installation_of
 
@@ -98,6 +101,12 @@ class Household:
         """
         return {process_name(self._worker.hostname, pid) for pid in self._pids()}
 
+    def child(self, process: str) -> int | None:
+        """Return the pool's child of that name, if it is one."""
+        pids = {process_name(self._worker.hostname, pid): pid for pid in self._pids()}
+        pid = pids.get(process)
+        return None if pid == os.getpid() else pid
+
     def _pids(self) -> Iterator[int]:
         yield os.getpid()
         for pid in (getattr(self._worker.pool, "info", None) or {}).get("processes", ()):
@@ -140,11 +149,28 @@ class Repeating(threading.Thread):
 
 
 class Keeper(Repeating):
-    """Renews the leases. Does nothing else, so that nothing else can keep it from it."""
+    """Renews the leases, and ends processes. Nothing that takes long may keep it from that."""
 
     def once(self) -> None:
-        """Renew the leases of every living process of this worker."""
-        self._installation.state.renew(self._household.living())
+        """Renew the leases of every living process of this worker; stop what nobody waits for."""
+        doomed = self._installation.state.renew(self._household.living())
+        for process, held in doomed.items():
+            self._stop(process, held)
+
+    def _stop(self, process: str, held: str) -> None:
+        """End the process whose body runs on beyond the grace, unless it has gone on by now."""
+        slot, _, member = held.partition(" ")
+        if self._installation.state.claims_of(process).get(slot) != member:
+            return
+        pid = self._household.child(process)
+        if pid is None:
+            logger.warning(
+                "the body of %s runs on; this pool has no process of its own for it", member
+            )
+            return
+        logger.warning("process %s is killed: nobody waits for what it does, %s", process, member)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Watch(Repeating):
@@ -157,6 +183,7 @@ class Watch(Repeating):
             installation.coordinator,
             self._depth,
             partial(send_reply, installation.state),
+            Firing(installation.state, installation.coordinator.send).fire,
         )
         self._known: set[str] = set()
 

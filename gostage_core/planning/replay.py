@@ -121,9 +121,13 @@ class Replay:
         for number in range(first, last + 1):
             node = str(number)
             scope = self._links(node)[0]
-            if node not in self._links(scope)[8:10]:  # a hook is no member
+            if node in self._links(scope)[8:10]:  # a hook is no member
+                continue
+            if scope != _ROOT and "action" in self._spec(scope):
+                self._owned[scope].append(node)  # of an action that waited when the run was forked
+            else:
                 self._link(scope, self._last.get(scope, _ROOT), [node])
-                self._appear(node)
+            self._appear(node)
 
     def _link(self, scope: str, after: str, nodes: list[str]) -> None:
         following = self._first.get(scope, _ROOT) if after == _ROOT else self._next[after]

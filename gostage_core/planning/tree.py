@@ -17,6 +17,9 @@ ACTION_STATES: Final = {
     "x": ActionStatus.RUNNING,
     "z": ActionStatus.SLEEPING,
     "w": ActionStatus.WAITING,
+    "o": ActionStatus.WAITING,
+    "h": ActionStatus.WAITING,
+    "p": ActionStatus.PENDING,
     "c": ActionStatus.COMPLETED,
     "f": ActionStatus.FAILED,
     "s": ActionStatus.SKIPPED,
@@ -42,10 +45,10 @@ _LEFT_OUT: Final = {
 }
 """What an entry that never began is, by the state of the scope that holds it."""
 
-_OPEN_SCOPES: Final = frozenset({"", "x", "d"})
+_OPEN_SCOPES: Final = frozenset({"", "x", "d", "p"})
 
 _LINKS_OF_AN_ACTION: Final = 3
-_NO_RECORD: Final = ("", "0", "0", "0", "", "0", "0", "0", "", "0", "0")
+_NO_RECORD: Final = ("", "0", "0", "0", "", "0", "0", "0", "", "0", "0", "0")
 _NO_SCOPE: Final = ("", "0", "0", "0", "", "0", "0", "0", "0", "0")
 
 
@@ -237,7 +240,7 @@ class _Reader:
         self, record: tuple[str, ...], actions: tuple[ActionNode, ...]
     ) -> ActionStatus:
         state, run = record[0], self._run
-        if not state:
+        if state in ("", "p"):
             return ActionStatus.PENDING
         if state == "k" and run is RunStatus.BAILED:
             return ActionStatus.COMPLETED  # on purpose
@@ -282,4 +285,4 @@ def _below(owner: ActionNode, place: _Place) -> _Place:
 
 def _is_waiting_its_turn(record: tuple[str, ...]) -> bool:
     """Whether nobody has begun an entry: a message may be on its way."""
-    return record[0] in ("", "d") or (record[0] == "r" and record[6] == "0")
+    return record[0] in ("", "d") or (record[0] in ("r", "h", "p") and record[6] == "0")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LUA: Final = files("gostage_core.state") / "lua"
-_INCLUDE: Final = re.compile(r'^--- @include "(?P<name>\w+)"\n', re.MULTILINE)
+_INCLUDE: Final = re.compile(r'^--- @(?P<how>include|inline) "(?P<name>\w+)"\n', re.MULTILINE)
 
 Reply = list[object]
 Argument = Any
@@ -31,7 +31,11 @@ def names() -> tuple[str, ...]:
 
 @cache
 def source(name: str) -> str:
-    """Return the text of the operation *name* as the server gets it, includes pasted once each.
+    """Return the text of the operation *name* as the server gets it.
+
+    What is included stands there once, for all that follows. What is inlined stands within a
+    function, for that one alone: the server makes every function of a script anew at each call, and
+    what is seldom needed is then made only where it is.
 
     Raises:
         ValueError: an include that includes itself.
@@ -68,6 +72,8 @@ def _expand(text: str, seen: set[str], stack: tuple[str, ...]) -> str:
         name = match["name"]
         if name in stack:
             raise ValueError(f"include circle: {' -> '.join((*stack, name))}")
+        if match["how"] == "inline":
+            return _expand(_read(f"include/{name}.lua"), {*seen, name}, (*stack, name))
         if name in seen:
             return ""
         seen.add(name)

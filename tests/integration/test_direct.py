@@ -12,11 +12,12 @@ from celery import signals
 from gostage_core.broker.app import direct_line
 from gostage_core.broker.direct import Trail
 from gostage_core.coordinator import Coordinator
-from gostage_core.state.operations import Next, Ready, State
+from gostage_core.state.answers import Next, Ready
 from gostage_workers.app import create_app
 
 if TYPE_CHECKING:
     from gostage_core.settings import Settings
+    from gostage_core.state.operations import State
 
 CHAIN = Next("chain", (Ready("1", b'["first"]'), Ready("2", b'["second",null,null,2.5]')))
 TIMED = Next("chain", (Ready("1", b'["first",null,null,2.5]'),))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gostage_core import Run
     from gostage_core.authoring.action import Action
-    from gostage_core.state.operations import Claim
+    from gostage_core.state.answers import Claim
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 

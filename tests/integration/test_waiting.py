@@ -17,7 +17,7 @@ from gostage_core.authoring.waits import (
     Member,
     Wait,
 )
-from gostage_core.state.operations import Claim, CommitParts
+from gostage_core.state.answers import Claim, CommitParts
 from gostage_core.values.codec import decode, encode
 
 if TYPE_CHECKING:
@@ -299,9 +299,7 @@ def test_a_failure_beside_it_counts_for_more_than_a_bail(bench: Bench) -> None:
     )
     bench.step()
     assert isinstance(held, Claim)
-    answer = bench.state.commit(
-        held, have="", order="11", parts=CommitParts(bail='{"reason":"enough"}')
-    )
+    answer = bench.state.commit(held, have="", parts=CommitParts(bail='{"reason":"enough"}'))
     assert answer.word == "committed"
     result = run.result()
     assert (result.status, str(result.error)) == ("failed", "s/note: ValueError: b")

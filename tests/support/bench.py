@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from gostage_core.attempt import Ended, Executor, Moment, Place
 from gostage_core.rescuer import Rescuer
 from gostage_core.runner import Runner
-from gostage_core.state.operations import Next, Ready, State
+from gostage_core.scheduling.firing import Firing
+from gostage_core.state.operations import State
 
 if TYPE_CHECKING:
     from gostage_core.authoring.workflow import Workflow
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gostage_core.result import RunResult
     from gostage_core.run import Run
     from gostage_core.settings import Settings
+    from gostage_core.state.answers import Next, Ready
 
 
 class Crash(BaseException):
@@ -44,13 +46,14 @@ class Post:
     messages: deque[Message] = field(default_factory=deque)
     sent_again: int = 0
 
-    def send(self, run_id: str, following: Next) -> None:
+    def send(self, run_id: str, following: Next, *, head: bool = False) -> None:
+        add = self.messages.extendleft if head else self.messages.extend
         if following.mode == "chain":
             first, *others = following.ready
             tail = tuple(ready.entry for ready in others)
-            self.messages.append(Message(first.run_id or run_id, first.entry, tail))
+            add([Message(first.run_id or run_id, first.entry, tail, head)])
         elif following.mode == "group":
-            self.messages.extend(Message(r.run_id or run_id, r.entry) for r in following.ready)
+            add([Message(r.run_id or run_id, r.entry, head=head) for r in following.ready])
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         self.sent_again += 1
@@ -71,8 +74,10 @@ class Bench:
         self.died: list[str] = []
         self._workers: dict[str, Executor] = {}
         self._runner = Runner(settings=settings)
+        self._runner._state = self.state
         self._runner._coordinator = self.post  # type: ignore[assignment]
-        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0)
+        firing = Firing(self.state, self.post.send)
+        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0, fire=firing.fire)
 
     def submit(self, workflow: Workflow, **options: object) -> Run:
         return self._runner.submit(workflow, **options)  # type: ignore[arg-type]
@@ -128,19 +133,20 @@ class Bench:
 
     def pass_time(self) -> None:
         """Let every timer come due, and the rescuer see it."""
-        client, wake = self.state.client, self.state.keys.of("wake")
-        for member in client.zrange(wake, 0, -1):  # type: ignore[union-attr]
-            self._make_due(member.decode())
-            client.zadd(wake, {member: 0}, xx=True)
+        client = self.state.client
+        for index in map(self.state.keys.of, ("wake", "sent", "refill")):
+            for member in client.zrange(index, 0, -1):  # type: ignore[union-attr]
+                self._make_due(member.decode())
+                client.zadd(index, {member: 0}, xx=True)
         self.state.renew([worker for worker in self._workers if worker not in self.died])
         self.rescuer.tick()
 
     def _make_due(self, member: str) -> None:
         """Set the due time in the record of a sleeping entry to the past."""
-        run_id, entry, *timer = member.split(" ")
+        run_id, entry, *timer = [*member.split(" "), ""][:3]
         plan = self.state.keys.of("plan", run_id)
         record = self.state.client.hget(plan, f"r{entry}")
-        if not timer and record and record[:1] in (b"z", b"w"):  # type: ignore[union-attr]
+        if timer == [""] and record and record[:1] in (b"z", b"w"):  # type: ignore[union-attr]
             parts = record.split(b"|")  # type: ignore[union-attr]
             parts[5] = b"1" if parts[5] != b"0" else b"0"
             self.state.client.hset(plan, f"r{entry}", b"|".join(parts))  # type: ignore[arg-type]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gostage_core.status import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gostage_core.state.operations import State
 
-LIVE = "rxzw"
+LIVE = "rxzwoh"
+BUSY, OUTSIDE = "rx", "wh"
 _ACTION_LINKS = 3
 _UP, _NEXT, _FIRST = 0, 1, 2
 
@@ -24,14 +25,41 @@ class Queues:
     """What all runs of a namespace share."""
 
     wake: frozenset[str]
+    sent: frozenset[str]
     claimed: frozenset[str]
+    inside: frozenset[str]
+    invited: frozenset[str]
+    line: frozenset[str]
 
     @classmethod
     def of(cls, state: State) -> Queues:
-        wake = state.client.zrange(state.keys.of("wake"), 0, -1)
         books = [state.claims_of(process) for process in state.working()]
-        claimed = frozenset(member for book in books for member in book.values())
-        return cls(frozenset(m.decode() for m in wake), claimed)  # type: ignore[union-attr]
+        throttles = texts(state.client.smembers(state.keys.of("throttles")))
+
+        def all_of(name: str, read: Callable[[str], object]) -> frozenset[str]:
+            return frozenset(m for one in throttles for m in texts(read(state.keys.of(name, one))))
+
+        return cls(
+            wake=_zset(state, "wake"),
+            sent=_zset(state, "sent"),
+            claimed=frozenset(member for book in books for member in book.values()),
+            inside=all_of("inside", state.client.smembers),
+            invited=all_of("invited", state.client.smembers),
+            line=all_of("line", lambda key: state.client.zrange(key, 0, -1)),
+        )
+
+    def of_run(self, run_id: str) -> set[str]:
+        """Everything that names a run."""
+        everything = self.wake | self.sent | self.inside | self.invited | self.line
+        return {member for member in everything if member.startswith(f"{run_id} ")}
+
+
+def texts(members: object) -> list[str]:
+    return [member.decode() for member in cast("Iterable[bytes]", members)]
+
+
+def _zset(state: State, name: str) -> frozenset[str]:
+    return frozenset(texts(state.client.zrange(state.keys.of(name), 0, -1)))
 
 
 class Snapshot:
@@ -43,7 +71,9 @@ class Snapshot:
         pipe.hgetall(state.keys.of("plan", run_id))
         pipe.smembers(state.keys.of("live", run_id))
         pipe.lrange(state.keys.of("journal", run_id), 0, -1)
-        header, plan, live, journal = pipe.execute()
+        pipe.hgetall(state.keys.of("inbox", run_id))
+        header, plan, live, journal, inbox = pipe.execute()
+        self.inbox = {k.decode(): v.decode() for k, v in inbox.items()}
         self.run_id = run_id
         self.header = {k.decode(): v.decode() for k, v in header.items()}
         self.plan = {k.decode(): v.decode() for k, v in plan.items()}
@@ -168,11 +198,20 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
     _check_history(run)
     if run.is_terminal:
         assert not run.live, where
-        left = {m for m in queues.wake if m.startswith(f"{run.run_id} ")} - {f"{run.run_id} r"}
+        left = queues.of_run(run.run_id) - {f"{run.run_id} r"}
         # A slot that left what was cancelled while it ran has the rescuer look at it, once.
         left -= {f"{run.run_id} {n}" for n in entries if run.was_taken_away(n)}
         assert not left, f"{where} has ended, and has timers: {left}"
-        assert sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal) == 1, where
+        ends = sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal)
+        assert ends == 1 + kinds["run.retried"], where
+        return
+    _check_status(run)
+    if "held" in run.header:
+        assert not run.live, f"{where} is held, and lives"
+        assert "paused" in run.header or f"{run.run_id} 0" in queues.line, f"{where} in no line"
+        return
+    if "verdict" in run.header and "undoing" not in run.header:
+        assert f"{run.run_id} u" in queues.wake, f"{where} is to be undone, and nobody looks"
         return
     assert run.live, f"{where} goes on, and nothing of it lives"
     for n in run.live:
@@ -191,19 +230,50 @@ def _check_history(run: Snapshot) -> None:
             over.add(n)
 
 
+def _check_status(run: Snapshot) -> None:
+    states = [run.state_of(n) for n in run.live]
+    busy, outside = (sum(s in kinds for s in states) for kinds in (BUSY, OUTSIDE))
+    where = f"run {run.run_id} is {run.header['status']} with {sorted(states)}"
+    assert (int(run.header["busy"]), int(run.header["outside"])) == (busy, outside), where
+    if "paused" in run.header:
+        wanted = "paused"
+    elif "began" not in run.header:
+        wanted = "pending"
+    elif busy or (run.header.get("verdict") and not run.live):
+        wanted = "running"
+    else:
+        wanted = "waiting" if outside else "sleeping"
+    assert run.header["status"] == wanted, where
+
+
 def _check_live(run: Snapshot, n: str, runs: dict[str, Snapshot], queues: Queues) -> None:
     member, record = f"{run.run_id} {n}", run.record(n)
     where = f"{member} is {'|'.join(record)}"
-    if record[0] in ("r", "z"):
-        assert member in queues.wake, f"{where} without a timer"
-    elif record[0] == "x":
+    is_paused = "paused" in run.header
+    state, place = record[0], record[11]
+    assert (member in queues.inside) == (place == "1"), f"{where} within its throttle"
+    assert (member in queues.invited) == (place == "2"), f"{where} invited"
+    assert (member in queues.line) == (state == "h"), f"{where} in line"
+    if state == "r":
+        assert (member in queues.sent) != is_paused, f"{where} looked for"
+    elif state == "z":
+        assert (member in queues.wake) != is_paused, f"{where} with a timer"
+    elif state == "x":
         assert member in queues.claimed | queues.wake, f"{where} on nobody's books"
+    elif state == "h":
+        assert not is_paused, f"{where} in a paused run"
+    elif state == "o":
+        assert any(n in run.above(one) for one in run.live), f"{where} for nothing that lives"
     elif child := run.plan.get(f"u{n}"):
         assert child in runs and not runs[child].is_terminal, f"{where} for a child that ended"
-    elif f"q{n}" in run.plan:
-        assert record[5] == "0" or member in queues.wake, f"{where} without its timeout"
     else:
-        assert any(n in run.above(one) for one in run.live), f"{where} for nothing that lives"
+        awaited = run.plan[f"q{n}"]
+        assert record[5] == "0" or (member in queues.wake) != is_paused, f"{where}, its timeout"
+        if awaited.startswith("s"):
+            name = run.plan[f"j{n}"].partition("\n")[0]
+            waiting = run.inbox.get(f"w{name}", "").split(",")
+            assert f"{n}:{awaited[1:]}" in waiting, f"{where} for a signal, and is not known"
+            assert f"q{name}" not in run.inbox, f"{where} for a signal that is there"
 
 
 def _check_scope(run: Snapshot, scope: str) -> None:

@@ -16,7 +16,7 @@ from gostage_core.attempt import Ended
 from gostage_core.errors import ActionTimeoutError, InvalidActionError, InvalidWorkflowError
 from gostage_core.plan import START_SECONDS, Entry, entry_texts
 from gostage_core.settings import Settings
-from gostage_core.state.operations import Claim, Next, Ready
+from gostage_core.state.answers import Claim, Next, Ready
 from gostage_workers.assignment import Assignment, Report, Source
 from gostage_workers.isolated_process import Channel, Death, IsolatedProcess
 from gostage_workers.observer import Observer, cause_of

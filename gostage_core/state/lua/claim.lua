@@ -18,7 +18,7 @@
   Returns  "claimed", token, attempt, fails, spec, store: key, value … or false,
            1 when others may write to the store meanwhile, else 0
            the phase: how often the entry has waited for something
-        |  "held" | "early" | "done" | "paused" | "gone"
+        |  "held" | "early" | "done" | "paused" | "throttled" (it stands in line for its throttle) | "gone"
 ]]
 --- @include "run"
 --- @include "links"
@@ -65,8 +65,10 @@ if r.state == "x" then
     return answer()
   end
   return { "held" }
-elseif r.state == "z" or r.state == "w" then
+elseif r.state == "z" or r.state == "w" or r.state == "o" or r.state == "p" then
   return { "early" }
+elseif r.state == "h" then
+  return { "throttled" }
 elseif r.state ~= "r" then
   return { "done" }
 elseif run.status == "paused" then
@@ -77,6 +79,25 @@ if l.mode then
   error("CORRUPT links l" .. n)
 end
 local before = call("HGET", K.claims(process), slot)
+
+--- Whether the throttle of the entry lets it begin; else it stands in line.
+local function let_in()
+--- @inline "admission"
+  if admit(throttle_of(id, n), r.place) then
+    r.place = "1"
+    return true
+  end
+  r.state, r.place = "h", "0"
+  save_record(id, r)
+  call("ZREM", K.sent(), id .. " " .. n)
+  jot(id, "action.throttled", n, run.revision)
+  settle_statuses()
+  return false
+end
+
+if l.throttled ~= "" and not let_in() then
+  return { "throttled" }
+end
 
 if mark ~= "" and r.began == 0 and r.at > (tonumber(call("HGET", K.marks(), mark) or 0) or 0) then
   call("HSET", K.marks(), mark, r.at)
@@ -97,7 +118,7 @@ if before and before ~= id .. " " .. n then
   call("ZADD", K.wake(), now, before) -- this slot left it without ending it: the rescuer looks
 end
 call("HSET", K.claims(process), slot, id .. " " .. n)
-call("ZREM", K.wake(), id .. " " .. n)
+call("ZREM", K.sent(), id .. " " .. n)
 if l.timeout > 0 then
   call("ZADD", K.wake(), now + l.timeout + grace, id .. " " .. n .. " t")
 end

@@ -16,6 +16,7 @@
         |  "duplicate", stage id  |  "finished", stage  |  "limit", name, allowed  |  "gone"
 ]]
 --- @include "edits"
+--- @include "outcome"
 local id, nonce, revision, window, details = arg(), arg(), number(), number(), arg()
 local edits = read_edits()
 local run = load_run(id)

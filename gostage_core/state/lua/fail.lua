@@ -14,10 +14,10 @@
   ARGV[8]  failure   JSON, opaque, whole
   ARGV[9]  details   JSON for the journal, short
 
-  Returns  "retrying"  |  "failed", ready…  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
+  Returns  "retrying", ready…  |  "failed", ready…  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
 ]]
 --- @include "attempt"
---- @include "advance"
+--- @include "outcome"
 local id, n, token, delay, policy, window, failure, details
   = arg(), arg(), arg(), number(), arg(), number(), arg(), arg()
 local run, r, word = attempt_of(id, n, token)
@@ -30,16 +30,14 @@ r.fails = r.fails + 1
 call("HSET", K.plan(id), "e" .. n, failure)
 free_slot(id, r)
 if delay and not stopping(run, n) then
-  r.state, r.at, r.phase = "z", now + delay, 0
-  save_record(id, r)
-  call("ZREM", K.wake(), id .. " " .. n .. " t")
-  call("ZADD", K.wake(), r.at, id .. " " .. n)
+  sleep(run, r, now + delay, 0)
   jot(id, "action.retrying", n, run.revision, details)
-  return { "retrying" }
+  return ready_reply(run, "retrying", window, "")
 end
 settle(run, r, "f")
 jot(id, "action.failed", n, run.revision, details)
 if policy == "continue" then
+  call("HSET", K.plan(id), "b" .. n, "on_error")
   go_on(run, n, "s")
   return ready_reply(run, "continued", window, "")
 end

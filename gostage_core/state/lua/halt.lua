@@ -7,13 +7,13 @@
   ARGV[2]  run      its id
   ARGV[3]  status   that it is to end with
   ARGV[4]  why      JSON: who and why
-
   ARGV[5]  window   links in one chain
+  ARGV[6]  grace_ms after which what runs then is ended from outside, or empty
 
   Returns  "halted", ready…  |  "ended", status  |  "gone"
 ]]
---- @include "advance"
-local id, status, why, window = arg(), arg(), arg(), number()
+--- @include "outcome"
+local id, status, why, window, grace = arg(), arg(), arg(), number(), number()
 local run = load_run(id)
 if not run then
   return { "gone" }
@@ -23,6 +23,6 @@ if TERMINAL[run.status] then
 end
 if not run.stop then
   jot(id, "run.halting", 0, run.revision, why)
-  halt(run, status, why)
+  halt(run, status, why, grace)
 end
 return ready_reply(run, "halted", window, "")

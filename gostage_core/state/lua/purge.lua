@@ -1,42 +1,100 @@
 --[[
-  Forget a run that has ended, with everything that was its. Safe to repeat.
+  Forget a run that has ended, with everything that was its. When asked to, one that has not is ended first: what
+  runs of it is fenced. Safe to repeat.
 
   KEYS[1]  run  hash  the header of the run
 
   ARGV[1]  prefix  of every key
   ARGV[2]  run     its id
+  ARGV[3]  window  links in one chain
+  ARGV[4]  why     JSON: who deletes it and why, with its child runs; or empty for one past its retention
 
-  Returns  "purged"  |  "live" (it has not ended)  |  "gone"
+  Returns  "purged", ready… (of other runs)  |  "live" (it has not ended)  |  "gone"
 ]]
---- @include "ending"
-local id = arg()
+--- @include "outcome"
+local id, window, why = arg(), number(), arg()
 local run = load_run(id)
 if not run then
   call("ZREM", K.expiry(), id)
   return { "gone" }
 end
-if not TERMINAL[run.status] then
+if why == "" and not TERMINAL[run.status] then
   return { "live" }
 end
-local v = call("HMGET", K.run(id), "workflow", "tags", "key", "appended")
-if v[4] then
-  local values = call("HGETALL", K.store(id))
-  for i = 1, #values, 2 do
-    if string.sub(values[i + 1], 1, 1) == "L" then
-      call("UNLINK", K.items(id, values[i]))
+
+--- Ends a run at once, whatever it does: what runs is fenced, and its worker told to stop it.
+local function end_now(run)
+  if run.stop == nil then
+    halt(run, "cancelled", why)
+  end
+  for _, r in ipairs(living(run, "0")) do
+    if r.state == "x" then
+      local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
+      call("HSET", K.doomed(), process or "", (slot or "") .. " " .. run.id .. " " .. r.n)
     end
+    settle(run, r, "k")
+  end
+  if not TERMINAL[run.status] then
+    finish(run, "cancelled")
   end
 end
-local sound, tags = pcall(cjson.decode, v[2] or "")
-for _, tag in ipairs(sound and tags or {}) do
-  call("ZREM", K.tag(tag), id)
+ 
+--- Forgets a run, and what is asked for the child runs of its plan too.
+local function forget(run)
+  local id = run.id
+  local v = call("HMGET", K.run(id), "workflow", "tags", "key", "appended")
+  if v[4] then
+    local values = call("HGETALL", K.store(id))
+    for i = 1, #values, 2 do
+      if string.sub(values[i + 1], 1, 1) == "L" then
+        call("UNLINK", K.items(id, values[i]))
+      end
+    end
+  end
+  local sound, tags = pcall(cjson.decode, v[2] or "")
+  for _, tag in ipairs(sound and tags or {}) do
+    call("ZREM", K.tag(tag), id)
+  end
+  call("ZREM", K.workflow(v[1] or ""), id)
+  call("ZREM", K.status(run.status), id)
+  call("ZREM", K.runs(), id)
+  call("ZREM", K.expiry(), id)
+  call("ZREM", K.wake(), id .. " r", id .. " u")
+  if v[3] ~= "" and call("HGET", K.keys(), v[3]) == id then
+    call("HDEL", K.keys(), v[3])
+  end
+  call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id), K.inbox(id),
+    K.undo(id), K.past(id))
 end
-call("ZREM", K.workflow(v[1] or ""), id)
-call("ZREM", K.status(run.status), id)
-call("ZREM", K.runs(), id)
-call("ZREM", K.expiry(), id)
-if v[3] ~= "" and call("HGET", K.keys(), v[3]) == id then
-  call("HDEL", K.keys(), v[3])
+
+--- The child runs of a plan.
+local function children(run)
+  local found, fields = {}, call("HKEYS", K.plan(run.id))
+  for _, field in ipairs(fields) do
+    if string.match(field, "^u%d+$") then
+      found[#found + 1] = call("HGET", K.plan(run.id), field)
+    end
+  end
+  return found
 end
-call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id))
-return { "purged" }
+
+local function delete(run)
+  for _, child in ipairs(children(run)) do
+    local its = load_run(child)
+    if its then
+      delete(its)
+    end
+  end
+  if not TERMINAL[run.status] then
+    end_now(run)
+  end
+  forget(run)
+  tallies[run.id] = nil
+end
+
+if why == "" then
+  forget(run)
+else
+  delete(run)
+end
+return ready_reply(run, "purged", window, "")

@@ -4,8 +4,20 @@
   ended, its hook runs, and then the scope around it decides.
 ]]
 --- @include "scopes"
-local climb, halt, damaged
+local climb, halt, damaged, resume, finish, conclude, reopening
 local cancelling = false
+
+--- What goes on again in runs that were reopened. Made where it is needed: the server makes every function
+--- of a script anew at each call.
+reopening = function()
+--- @inline "again"
+  return again, reopen_run, begin_run
+end
+
+begin_again = function(run, n, before)
+  local again = reopening()
+  return again(run, n, before)
+end
 
 --- Whether `n` lies in scope `a`, at any depth.
 local function below(run, n, a)
@@ -90,10 +102,18 @@ local function tell_parent(run)
   end
 end
 
-local function finish(run, status)
+finish = function(run, status)
   set_status(run, status)
   call("HSET", K.run(run.id), "ended", now)
+  call("HDEL", K.run(run.id), "paused", "held")
   call("ZREM", K.wake(), run.id .. " d")
+  local owed = call("HMGET", K.run(run.id), "throttle", "schedule")
+  if owed[1] then
+    leave_throttle(run, "0")
+  end
+  if owed[2] and call("HEXISTS", K.schedule(owed[2]), "queued") == 1 then
+    call("ZADD", K.schedules(), now, owed[2]) -- the next one was put off until now
+  end
   call("DEL", K.live(run.id))
   call("ZADD", K.expiry(), now + run.retention, run.id)
   if call("HEXISTS", K.run(run.id), "reply") == 1 then
@@ -104,9 +124,9 @@ local function finish(run, status)
 end
 
 --- An entry that waited for what is below it goes on.
-local function resume(run, n)
+resume = function(run, n)
   local r = load_record(run.id, n)
-  if r and r.state == "w" then
+  if r and (r.state == "w" or r.state == "o") then
     r.phase = r.phase + 1
     make_ready(run, n, r)
   end
@@ -147,17 +167,26 @@ local function cancel(run, a, running)
   cancelling = inner
 end
 
---- The run is over: as it was asked to end, or as its outermost scope did.
-local function conclude(run, s)
-  if run.stop then
-    finish(run, run.stop)
-  elseif s.state == "f" then
+--- The run is over: as it was asked to end, or as its outermost scope did. One that has failed or was
+--- cancelled goes on as long as something of it is to be undone, and then ends as it would have.
+conclude = function(run, s)
+  local status = run.stop or (s.state == "f" and "failed") or "completed"
+  local verdict = call("HGET", K.run(run.id), "verdict")
+  if verdict then
+    call("HSET", K.run(run.id), "compensated", status == "completed" and 1 or 0)
+    return finish(run, verdict)
+  end
+  if status == "failed" and not run.stop then
     local why = call("HGET", K.plan(run.id), "e" .. s.failed)
     call("HSET", K.run(run.id), "failed", s.failed, "why", why or "{}")
-    finish(run, "failed")
-  else
-    finish(run, "completed")
   end
+  if (status == "failed" or status == "cancelled") and call("EXISTS", K.undo(run.id)) == 1 then
+    call("HSET", K.run(run.id), "verdict", status)
+    call("ZREM", K.wake(), run.id .. " d")
+    call("ZADD", K.wake(), now, run.id .. " u") -- whoever looks at it begins the compensation
+    return jot(run.id, "run.compensating", 0, run.revision, cjson.encode({ verdict = status }))
+  end
+  finish(run, status)
 end
 
 --- A scope fails: nothing more of it begins.
@@ -284,7 +313,7 @@ climb = function(run, a)
     local outer = links(run, up)
     if not outer.mode then
       local r = load_record(run.id, up)
-      if r and r.state == "w" then
+      if r and r.state == "o" then
         return resume(run, up)
       end
       a = outer.up
@@ -330,6 +359,9 @@ local function abort(run, status, why)
   end
   cancelling = inner
   if not runs then
+    if call("EXISTS", K.undo(run.id)) == 1 then
+      call("HSET", K.run(run.id), "compensated", 0) -- nothing can be added to a damaged plan
+    end
     finish(run, status)
   end
 end
@@ -341,16 +373,35 @@ damaged = function(run, n, problem)
     "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
 end
 
+--- Sets when what runs now is to be ended.
+local function set_grace(run, grace)
+  for _, r in ipairs(living(run, "0")) do
+    if r.state == "x" then
+      call("ZADD", K.wake(), now + grace, run.id .. " " .. r.n .. " c")
+    end
+  end
+end
+
 --- Lets nothing more begin. What waits is cancelled; what runs may end, and then the run ends as `status`.
-halt = function(run, status, why)
+--- `grace`: after so many ms what runs then is ended from outside; nil for never.
+halt = function(run, status, why, grace)
   run.stop = status
-  call("HSET", K.run(run.id), "stop", status, "why", why)
+  call("HSET", K.run(run.id), "stop", status)
+  if call("HEXISTS", K.run(run.id), "verdict") == 0 then
+    call("HSET", K.run(run.id), "why", why)
+  end
+  if call("HEXISTS", K.run(run.id), "held") == 1 then
+    return finish(run, status) -- it has not begun
+  end
   local inner = cancelling
   local sound, problem = pcall(function()
     local s = load_scope(run, "0")
     s.state = "f"
     save_scope(run, s)
     cancel(run, "0", false)
+    if grace then
+      set_grace(run, grace)
+    end
     local stage = call("HGET", K.run(run.id), "stage")
     local its = stage and load_scope(run, stage)
     climb(run, its and its.ended == 0 and stage or "0")
@@ -374,40 +425,4 @@ local function go_on(run, n, how)
     cancelling = false
     damaged(run, n, problem)
   end
-end
-
---- What became ready, each with its carrier. `keep`: the chain at hand goes on with it. `group`: side
---- by side. `chain`: one, and behind it in a sequence the next ones. An entry of another run (the one
---- above, or below) is written with its run's id in front.
-local function ready_reply(run, word, window, have)
-  local reply = { word, "group" }
-  local single = #began_now == 1 and began_now[1][1] == run.id and began_now[1][2]
-  if single and single == have then
-    reply[2] = "keep"
-    return reply
-  end
-  for _, one in ipairs(began_now) do
-    reply[#reply + 1] = one[1] == run.id and one[2] or one[1] .. " " .. one[2]
-    reply[#reply + 1] = call("HGET", K.plan(one[1]), "c" .. one[2])
-  end
-  if not single then
-    return reply
-  end
-  reply[2] = "chain"
-  local l = links(run, single)
-  if links(run, l.up).mode == "p" then
-    return reply
-  end
-  while #reply < 2 + 2 * window and l.next ~= "0" do
-    local n, sound = l.next, nil
-    sound, l = pcall(links, run, n) -- damage further on shows when the run comes to it
-    if not sound or l.mode then
-      break
-    end
-    if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 then
-      reply[#reply + 1] = n
-      reply[#reply + 1] = call("HGET", K.plan(run.id), "c" .. n)
-    end
-  end
-  return reply
 end

@@ -11,7 +11,7 @@ local STAGE_ENDS = { c = "completed", f = "failed", s = "skipped", k = "cancelle
 --- A scope's progress, in r<n>: state|open|cursor|active|extra|began|ended|good|bad|failed. Members that
 --- were added are in extra, as ranges of ids; they are taken before those that the cursor has not
 --- come to. States: x running, f failing or failed, c completed, s skipped, k cancelled, d disabled,
---- m removed.
+--- m removed, p pending again in a run that was reopened.
 local function load_scope(run, n)
   local text = call("HGET", K.plan(run.id), "r" .. n)
   if not text then
@@ -43,25 +43,39 @@ local function end_scope(run, s, l, state)
   end
 end
 
---- Makes an action ready: from here on it has a timer, so that a lost message costs seconds.
+--- Makes an action ready: from here on somebody looks for its message, so that a lost one costs seconds.
+--- In a paused run it has none.
 local function make_ready(run, n, r)
   r = r or new_record(n)
   r.state, r.token, r.at, r.resends = "r", "", now, 0
   save_record(run.id, r)
   call("SADD", K.live(run.id), n)
-  call("ZADD", K.wake(), now + OVERDUE_MS, run.id .. " " .. n)
-  began_now[#began_now + 1] = { run.id, n }
+  if not run.paused then
+    call("ZADD", K.sent(), now + OVERDUE_MS, run.id .. " " .. n)
+    began_now[#began_now + 1] = { run.id, n }
+  end
+end
+
+--- Lets an entry sleep until `at`; it goes on with a phase, holding nothing meanwhile. In a paused run it has
+--- no timer.
+local function sleep(run, r, at, phase)
+  let_go(run, r)
+  r.state, r.at, r.phase = "z", at, phase
+  save_record(run.id, r)
+  call("ZREM", K.wake(), run.id .. " " .. r.n .. " t")
+  if not run.paused then
+    call("ZADD", K.wake(), at, run.id .. " " .. r.n)
+  end
 end
 
 --- Looks at a member whose turn has come: nil when it is to begin, "now" when it was disabled or
 --- removed and its turn passes here, "before" when it has begun or ended already.
 local function passed(run, n)
   local text = call("HGET", K.plan(run.id), "r" .. n)
-  if not text then
-    return nil
-  end
-  local state = string.sub(text, 1, 1)
-  if state ~= "d" and state ~= "m" then
+  local state = string.sub(text or "p", 1, 1)
+  if state == "p" then
+    return nil, text
+  elseif state ~= "d" and state ~= "m" then
     return "before"
   end
   local r = parse_record(n, text)
@@ -82,12 +96,13 @@ local function passed(run, n)
   return "now"
 end
 
-local begin
+local begin, begin_again
 
 --- Begins `n` or the first sibling after it that lives; false when the sequence has run out.
 local function walk(run, n)
   while n ~= "0" do
-    if not passed(run, n) and begin(run, n) then
+    local how, before = passed(run, n)
+    if not how and begin(run, n, before) then
       return true
     end
     n = links(run, n).next
@@ -109,11 +124,11 @@ local function fill(run, s, limit)
       end
       s.cursor = links(run, n).next
     end
-    local how = passed(run, n)
+    local how, before = passed(run, n)
     if how == "now" then
       s.open = s.open - 1
     elseif not how then
-      if begin(run, n) then
+      if begin(run, n, before) then
         s.active = s.active + 1
       else
         s.open, s.good = s.open - 1, s.good + 1
@@ -135,7 +150,7 @@ end
 
 --- What a scope holds is over: true when a hook lives now, else the scope has ended.
 local function close(run, s, l)
-  if l.after ~= "0" then
+  if l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 0 then
     save_scope(run, s)
     make_ready(run, l.after)
     return true
@@ -163,8 +178,12 @@ local function begin_members(run, s, l)
   return lives or close(run, s, l)
 end
 
---- Begins a node: true when it lives now, false when it ended at once (an empty stage).
-begin = function(run, n)
+--- Begins a node: true when it lives now, false when it ended at once (an empty stage). `before` is its
+--- record, where it began once already in a run that was reopened since.
+begin = function(run, n, before)
+  if before then
+    return begin_again(run, n, before)
+  end
   local l = links(run, n)
   if not l.mode then
     make_ready(run, n)

@@ -1,0 +1,41 @@
+--[[
+  Begin to undo what a run has done that has failed or was cancelled: a stage of its own, with what undoes each
+  completed action, the last one first. Safe to repeat.
+
+  KEYS[1]  run  hash  the header of the run
+
+  ARGV[1]  prefix   of every key
+  ARGV[2]  run      its id
+  ARGV[3]  stage    id of the new stage
+  ARGV[4]  spec     of the new stage
+  ARGV[5]  details  JSON for the journal: who
+  ARGV[6]  window   links in one chain
+
+  Returns  "compensating", ready…  |  "gone"
+]]
+--- @include "edits"
+--- @include "outcome"
+local id, stage_id, spec, details, window = arg(), arg(), arg(), arg(), number()
+local run = load_run(id)
+call("ZREM", K.wake(), id .. " u")
+local v = call("HMGET", K.run(id), "verdict", "undoing")
+if not run or TERMINAL[run.status] or not v[1] or v[2] then
+  return { "gone" }
+end
+local actions = {}
+for _, text in ipairs(call("LRANGE", K.undo(id), 0, -1)) do
+  local part = cjson.decode(text) -- spec, carrier, timeout, throttle
+  table.insert(actions, 1, { spec = part[1], carrier = part[2], timeout = part[3], throttle = part[4], state = "" })
+end
+local root, s = links(run, "0"), load_scope(run, "0")
+local stage = { id = stage_id, spec = spec, mode = "s", limit = "0", quorum = "0", policy = "f", initial = "", state = "",
+                actions = actions }
+call("HDEL", K.run(id), "stop", "drain")
+run.stop, run.drain = nil, nil
+local n = add_stage(run, root.last, stage, "0", "")
+note_revision(run, 0, details)
+call("HSET", K.run(id), "undoing", n)
+s.state, s.ended, s.failed = "x", 0, "0"
+save_scope(run, s)
+begin(run, n)
+return ready_reply(run, "compensating", window, "")

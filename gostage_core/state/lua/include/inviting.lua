@@ -1,0 +1,71 @@
+--[[ Calls those in line for a throttle, as far as there is room. ]]
+--- @include "admission"
+--- Lets a run begin that was held.
+local function begin_held(run, throttle)
+  enter(throttle)
+  call("HDEL", K.run(run.id), "held")
+  if not begin(run, "0", call("HGET", K.plan(run.id), "r0")) then
+    finish(run, "completed")
+  end
+end
+
+--- Invites one that stood in line, unless it has gone elsewhere.
+local function invite_one(throttle, run_id, n)
+  local known, run = pcall(load_run, run_id)
+  if not known or not run or TERMINAL[run.status] or run.paused then
+    return -- whoever resumes it stands in line again
+  elseif n == "0" then
+    return begin_held(run, throttle)
+  end
+  local r = sound_record(run, n)
+  if r and r.state == "h" then
+    call("SADD", K.invited(throttle.key), throttle.member)
+    r.place = "2"
+    make_ready(run, n, r)
+  end
+end
+
+--- Takes those off the books of a throttle who are not within it any more, as they should have been already.
+local function audit(key)
+  for _, set in ipairs({ K.inside(key), K.invited(key) }) do
+    for _, member in ipairs(call("SMEMBERS", set)) do
+      local run_id, n = string.match(member, "^(%S+) (%d+)$")
+      local known, run = pcall(load_run, run_id or "")
+      local r = known and run and n ~= "0" and sound_record(run, n)
+      local is_within = r and r.place ~= "0" or (n == "0" and known and run and not TERMINAL[run.status])
+      if not is_within then
+        call("SREM", set, member)
+      end
+    end
+  end
+end
+
+local function invite(key)
+  for _, member in ipairs(call("ZRANGE", K.line(key), 0, 99)) do
+    local run_id, n = string.match(member, "^(%S+) (%d+)$")
+    local sound, throttle = pcall(throttle_of, run_id or "", n or "")
+    if sound then
+      local wait = until_next(throttle, call("SCARD", K.invited(key)))
+      if is_full(throttle) or wait > 0 then
+        call("ZADD", K.refill(), now + (wait > 0 and wait or AUDIT_MS), key)
+        return
+      end
+      call("HSET", K.throttle(key), "turn", call("ZSCORE", K.line(key), member))
+    end
+    if sound then
+      leave_line(key, run_id, n)
+      invite_one(throttle, run_id, n)
+    else
+      call("ZREM", K.line(key), member)
+    end
+  end
+  if call("ZCARD", K.line(key)) > 0 then
+    call("ZADD", K.refill(), now, key)
+  elseif call("SCARD", K.inside(key)) + call("SCARD", K.invited(key)) == 0 then
+    call("ZREM", K.refill(), key)
+    if call("HEXISTS", K.throttle(key), "set") == 0 then
+      call("DEL", K.throttle(key))
+      call("SREM", K.throttles(), key)
+    end
+  end
+end

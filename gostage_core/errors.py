@@ -36,6 +36,7 @@
     │   ├── RunFailedError              what a link of a Celery canvas fails with, whose run did
     │   ├── MessageLimitError           it keeps as many messages as a run may
     │   └── CorruptRunError             its record in Redis is not one of ours
+    ├── PreparedRunError                what prepare() returned, and can never be submitted
     ├── DeadlineExceededError           what a run past its deadline failed with
     ├── ActionTimeoutError              what an attempt past its timeout failed with
     ├── ProcessDiedError                what an attempt whose own process died failed with
@@ -386,6 +387,10 @@ class CorruptRunError(RunError):
 
     def __str__(self) -> str:
         return f"the record of run {self.run_id!r} is damaged: {self.detail}"
+
+
+class PreparedRunError(GostageError):
+    """A prepared run can never be submitted, however often it is tried; nothing was."""
 
 
 class DeadlineExceededError(GostageError):

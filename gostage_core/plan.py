@@ -185,6 +185,11 @@ class NewRun:
         ]
 
 
+def submit_details(definition: WorkflowDefinition) -> str:
+    """Return what the first entry of a run's journal says, of a run that a producer submits."""
+    return json.dumps({"actor": "producer", "workflow": definition.id})
+
+
 def workflow_header(definition: WorkflowDefinition) -> str:
     """Return a workflow without its stages, as the run's header keeps it."""
     return _compact(definition.model_dump(mode="json", exclude={"stages"}, exclude_none=True))

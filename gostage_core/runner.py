@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import uuid
@@ -21,16 +20,21 @@ from gostage_core.edit import OPERATOR, Edit
 from gostage_core.errors import (
     BrokerUnavailableError,
     CorruptRunError,
+    DefinitionError,
     InvalidWorkflowError,
+    PreparedRunError,
+    RunError,
     RunExistsError,
     RunNotFoundError,
+    StoreError,
     StoreUnavailableError,
 )
 from gostage_core.handlers import Handler
 from gostage_core.listening import Listening
 from gostage_core.messages import check_type
 from gostage_core.naming import check_name, fault_of
-from gostage_core.plan import NewRun, check_plan_size
+from gostage_core.plan import NewRun, check_plan_size, submit_details
+from gostage_core.prepared import prepared, read_prepared
 from gostage_core.run import Run
 from gostage_core.settings import Settings
 from gostage_core.source import texts_of
@@ -41,7 +45,7 @@ from gostage_core.store import encoded_value
 from gostage_core.summary import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from celery import Celery
 
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from gostage_core.authoring.middleware import Middleware
     from gostage_core.duration import Duration
     from gostage_core.messages import Message
+    from gostage_core.prepared import PreparedRun
     from gostage_core.result import RunResult
     from gostage_core.status import RunStatus
     from gostage_core.summary import RunSummary
@@ -134,38 +139,51 @@ class Runner:
             StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
                 repeat with the same *key* or *run_id* tells.
         """
-        definition = wrapped_in(self._middleware, _definition(workflow))
-        identity = _checked_id(run_id) if run_id is not None else _new_id()
-        new = NewRun(
-            run_id=identity,
-            nonce=uuid.uuid4().hex,
-            definition=definition,
-            details=json.dumps({"actor": "producer", "workflow": definition.id}),
-            retention_ms=round(self.settings.retention * 1000),
-            key=check_name(key) if key is not None else "",
-            deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
-            reply_to="" if reply_to is None else self._state.keys.checked_foreign(reply_to),
-            tags=tuple(_tags(definition, tags)),
-            values=self._values(store or {}),
-        )
-        arguments = new.arguments()
-        check_plan_size(f"workflow {definition.id!r}", arguments, self.settings.max_plan_bytes)
-        answer = self._state.submit(identity, arguments)
-        if answer.word == "exists":
-            if new.reply_to:
-                self._state.ask(answer.details[0], new.reply_to)
-            self._listening.follow(answer.details[0])
-            return Run(self._state, answer.details[0], self._coordinator.send)
-        if answer.word == "taken":
-            raise RunExistsError(identity)
-        self._listening.follow(identity)
+        new = self._new_run(workflow, store, run_id, key, deadline, tags, reply_to)
+        return self._create(new)
+
+    def prepare(
+        self,
+        workflow: Workflow | Mapping[str, Any] | str,
+        *,
+        store: Mapping[Any, Any] | None = None,
+        run_id: str | None = None,
+        key: str | None = None,
+        deadline: Duration | None = None,
+        tags: Iterable[str] = (),
+        reply_to: str | None = None,
+    ) -> PreparedRun:
+        """Check what :meth:`submit` takes, and return it as text for :meth:`submit_prepared`.
+
+        No server is asked. It is for an outbox: the text is written into a table by the
+        transaction that wants the run, and submitted once that is committed. The *deadline*
+        counts from now on, by the clock of this machine; the middleware is that of this runner.
+
+        Raises:
+            GostageError: as :meth:`submit`, but for what a server says.
+        """
+        new = self._new_run(workflow, store, run_id, key, deadline, tags, reply_to)
+        self._arguments(new)
+        return prepared(new)
+
+    def submit_prepared(self, text: str) -> Run:
+        """Create the run that :meth:`prepare` returned as *text*, and return its handle.
+
+        Any process may do this, one that knows none of the run's actions too. Safe to repeat, and
+        to do in several processes at once: one text is one run, or the run that its key has
+        already. That holds as long as this run is retained; later the same text is a new run. So
+        whoever submitted a text and could not note that it did (a deletion that was not committed)
+        has to repeat it within ``GOSTAGE_RETENTION``, which begins with the end of the run.
+
+        Raises:
+            PreparedRunError: it can never be submitted: *text* is not what :meth:`prepare`
+                returned, it is larger than this runner allows, or another run has its id.
+            StoreUnavailableError: as :meth:`submit`; repeat it later.
+        """
         try:
-            self._coordinator.send(identity, answer.next)
-        except BrokerUnavailableError as error:
-            logger.warning(
-                "run %s is kept; its first message is sent by a worker: %s", identity, error
-            )
-        return Run(self._state, identity, self._coordinator.send)
+            return self._create(read_prepared(text, round(self.settings.retention * 1000)))
+        except (DefinitionError, RunError, StoreError) as error:
+            raise PreparedRunError(str(error)) from error
 
     def execute(
         self,
@@ -317,6 +335,56 @@ class Runner:
         """
         self._listening.close()
         self._state.client.close()
+
+    def _new_run(
+        self,
+        workflow: Workflow | Mapping[str, Any] | str,
+        store: Mapping[Any, Any] | None,
+        run_id: str | None,
+        key: str | None,
+        deadline: Duration | None,
+        tags: Iterable[str],
+        reply_to: str | None,
+    ) -> NewRun:
+        """Check what is to be submitted, all but its size as a plan."""
+        definition = wrapped_in(self._middleware, _definition(workflow))
+        return NewRun(
+            run_id=_checked_id(run_id) if run_id is not None else _new_id(),
+            nonce=uuid.uuid4().hex,
+            definition=definition,
+            details=submit_details(definition),
+            retention_ms=round(self.settings.retention * 1000),
+            key=check_name(key) if key is not None else "",
+            deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
+            reply_to="" if reply_to is None else self._state.keys.checked_foreign(reply_to),
+            tags=tuple(_tags(definition, tags)),
+            values=self._values(store or {}),
+        )
+
+    def _arguments(self, new: NewRun) -> Sequence[object]:
+        """Return it as the server takes it, if it is not too large."""
+        arguments = new.arguments()
+        limit = self.settings.max_plan_bytes
+        check_plan_size(f"workflow {new.definition.id!r}", arguments, limit)
+        return arguments
+
+    def _create(self, new: NewRun) -> Run:
+        answer = self._state.submit(new.run_id, self._arguments(new))
+        if answer.word == "exists":
+            if new.reply_to:
+                self._state.ask(answer.details[0], new.reply_to)
+            self._listening.follow(answer.details[0])
+            return Run(self._state, answer.details[0], self._coordinator.send)
+        if answer.word == "taken":
+            raise RunExistsError(new.run_id)
+        self._listening.follow(new.run_id)
+        try:
+            self._coordinator.send(new.run_id, answer.next)
+        except BrokerUnavailableError as error:
+            logger.warning(
+                "run %s is kept; its first message is sent by a worker: %s", new.run_id, error
+            )
+        return Run(self._state, new.run_id, self._coordinator.send)
 
     def _deliver(self, run: Run) -> None:
         """See that handlers were called with what a run has sent that has ended."""

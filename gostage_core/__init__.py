@@ -52,6 +52,7 @@ from gostage_core.errors import (
     PlanError,
     PlanLimitError,
     PoisonedError,
+    PreparedRunError,
     ProcessDiedError,
     RepeatLimitError,
     ResourceError,
@@ -105,6 +106,7 @@ from gostage_core.planning.outline import (
 )
 from gostage_core.planning.plan_edit import PlanEdit
 from gostage_core.planning.stage_selection import PlannedStage, StageSelection, StageView
+from gostage_core.prepared import PreparedRun
 from gostage_core.resources import Resources
 from gostage_core.result import ActionResult, Plan, RunResult, StageResult
 from gostage_core.run import Run
@@ -186,6 +188,8 @@ __all__ = [
     "PlannedAction",
     "PlannedStage",
     "PoisonedError",
+    "PreparedRun",
+    "PreparedRunError",
     "ProcessDiedError",
     "Reason",
     "Repeat",

@@ -40,6 +40,7 @@
     │   ├── ForkError                   no run can be made of it from there on
     │   ├── HistoryLostError            what is asked for is older than the history that is kept
     │   └── CorruptRunError             its record in Redis is not one of ours
+    ├── PreparedRunError                what prepare() returned, and can never be submitted
     ├── DeadlineExceededError           what a run past its deadline failed with
     ├── ActionTimeoutError              what an attempt past its timeout failed with
     ├── SignalTimeoutError              (also TimeoutError) no signal came in time; .signal
@@ -443,6 +444,10 @@ class CorruptRunError(RunError):
 
     def __str__(self) -> str:
         return f"the record of run {self.run_id!r} is damaged: {self.detail}"
+
+
+class PreparedRunError(GostageError):
+    """A prepared run can never be submitted, however often it is tried; nothing was."""
 
 
 class DeadlineExceededError(GostageError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from gostage_core.authoring.definition import Limits
 from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stage_hooks
@@ -162,8 +162,8 @@ class NewRun:
     """JSON for the first entry of its journal."""
     bounds: Bounds
     key: str = ""
-    on_conflict: str = "join"
-    """What becomes of a run that has the key already: ``join`` or ``replace``."""
+    on_conflict: Literal["join", "reject", "replace"] = "join"
+    """What happens when a run has the key already."""
     concurrency_key: str = ""
     """What its throttle counts it under, and by what its actions take turns in those of theirs."""
     deadline_ms: int = 0
@@ -193,6 +193,11 @@ class NewRun:
             *after,
             *stage_arguments(definition.stages, Surroundings.of(definition)),
         ]
+
+
+def submit_details(definition: WorkflowDefinition) -> str:
+    """Return what the first entry of a run's journal says, of a run that a producer submits."""
+    return json.dumps({"actor": "producer", "workflow": definition.id})
 
 
 def workflow_header(definition: WorkflowDefinition) -> str:

@@ -186,7 +186,7 @@ class Rescuer:
     def _look_for(self, due: Due) -> None:
         """Look for messages that nobody has taken."""
         waiting: list[Sought] = []
-        for run_id, entry, *_ in due.unseen:
+        for run_id, entry in due.unseen:
             self._one(
                 partial(self._look_for_one, run_id, entry, waiting),
                 partial(self._aside, "sent", f"{run_id} {entry}"),

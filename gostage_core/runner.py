@@ -2,71 +2,76 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import uuid
 from collections.abc import Mapping
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from gostage_core.authoring.middleware import uses_of, wrapped_in
-from gostage_core.authoring.workflow import Workflow
+from gostage_core.authoring.middleware import uses_of
 from gostage_core.backpressure import check_depth, too_many_runs
 from gostage_core.broker.app import direct_line, producer_app
-from gostage_core.bulk import RunBatch, RunEdits
 from gostage_core.coordinator import Coordinator
 from gostage_core.duration import seconds
-from gostage_core.edit import OPERATOR, Edit
 from gostage_core.errors import (
     BrokerUnavailableError,
-    InvalidWorkflowError,
+    DefinitionError,
+    PreparedRunError,
+    RunError,
     RunExistsError,
-    RunNotFoundError,
+    StoreError,
     StoreUnavailableError,
 )
+from gostage_core.finder import RunFinder
 from gostage_core.handlers import Handler
 from gostage_core.listening import Listening
 from gostage_core.messages import check_type
-from gostage_core.naming import check_name
-from gostage_core.plan import NewRun, check_plan_size
-from gostage_core.query import RunQuery, matching
+from gostage_core.new_runs import NewRuns, OnConflict
+from gostage_core.prepared import prepared, read_prepared
 from gostage_core.run import Run
-from gostage_core.run_ids import checked_run_id, new_run_id
+from gostage_core.run_ids import checked_run_id
 from gostage_core.scheduling.schedules import Schedules
 from gostage_core.settings import Settings
 from gostage_core.state.client import our_errors
-from gostage_core.state.keys import RUN_ID
 from gostage_core.state.operations import State
-from gostage_core.status import RunStatus
-from gostage_core.store import encoded_value
 from gostage_core.throttles import Throttles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Self
 
     from celery import Celery
 
-    from gostage_core.authoring.definition import WorkflowDefinition
     from gostage_core.authoring.middleware import Middleware
+    from gostage_core.authoring.workflow import Workflow
     from gostage_core.duration import Duration
+    from gostage_core.edit import Send
     from gostage_core.messages import Message
+    from gostage_core.plan import NewRun
+    from gostage_core.prepared import PreparedRun
     from gostage_core.result import RunResult
     from gostage_core.state.answers import Answer
-    from gostage_core.summary import RunSummary
 
 logger: Final = logging.getLogger(__name__)
 
-OnConflict = Literal["join", "reject", "replace"]
-_ON_CONFLICT: Final = get_args(OnConflict)
+_NO_OPTIONS: Final[dict[str, Any]] = {
+    "store": None,
+    "run_id": None,
+    "key": None,
+    "on_conflict": "join",
+    "concurrency_key": None,
+    "deadline": None,
+    "tags": (),
+    "reply_to": None,
+}
+"""What a submit takes beside its workflow, where nothing is said."""
 _DELIVERY_SECONDS: Final = 30.0
 """How long handlers may take for the messages of a run that has ended."""
 
 H = TypeVar("H", bound="Callable[[Message], object]")
 
 
-class Runner:
+class Runner(RunFinder):
     """Submits workflows and finds runs, from any process. Safe to share between threads."""
 
     def __init__(
@@ -94,18 +99,37 @@ class Runner:
             ConfigurationError: a setting does not fit.
             InvalidWorkflowError: *middleware* has something that is none.
         """
-        self._middleware = uses_of("Runner(middleware=...)", middleware)
-        self.settings = settings or Settings.from_env(
+        settings = settings or Settings.from_env(
             os.environ, redis_url=url, broker_url=broker, namespace=namespace
         )
-        self._state = State(self.settings)
-        self._app = app or producer_app(self.settings)
-        line = direct_line(self._app, self.settings, self._state.push)
-        self._coordinator = Coordinator(self._app, self.settings.namespace, line)
-        self._listening = Listening(self._state)
-        self.schedules = Schedules(self._state, self._prepared, self._submitted)
+        state = State(settings)
+        app = app or producer_app(settings)
+        coordinator = Coordinator(app, settings.namespace, direct_line(app, settings, state.push))
+        self._assemble(state, coordinator.send, partial(check_depth, app, settings), middleware)
+
+    @classmethod
+    def over(cls, state: State, send: Send, middleware: Iterable[Middleware] = ()) -> Self:
+        """Return a runner over a state and a way of messages that are at hand; for test kits."""
+        runner = cls.__new__(cls)
+        runner._assemble(state, send, lambda: None, middleware)
+        return runner
+
+    def _assemble(
+        self,
+        state: State,
+        send: Send,
+        check_room: Callable[[], None],
+        middleware: Iterable[Middleware],
+    ) -> None:
+        super().__init__(state, send)
+        self.settings = state.settings
+        self._check_room = check_room
+        self._listening = Listening(state)
+        wrapped = uses_of("Runner(middleware=...)", middleware)
+        self._new = NewRuns(self.settings, state.keys, wrapped)
+        self.schedules = Schedules(state, self._new.content, self._submitted)
         """Schedules: ``runner.schedules.add(…)``, ``runner.schedules["nightly"].pause()``."""
-        self.throttles = Throttles(self._state, self._coordinator.send)
+        self.throttles = Throttles(state, send)
         """Throttles: who is within one, who stands in line, and other numbers for it."""
 
     def submit(
@@ -150,41 +174,56 @@ class Runner:
             StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
                 repeat with the same *key* or *run_id* tells.
         """
-        if on_conflict not in _ON_CONFLICT:
-            known = ", ".join(_ON_CONFLICT)
-            raise ValueError(f"on_conflict is one of {known}, not {on_conflict!r}")
-        definition, values = self._prepared(workflow, store or {})
-        identity = checked_run_id(run_id) if run_id is not None else new_run_id()
-        new = NewRun(
-            run_id=identity,
-            nonce=uuid.uuid4().hex,
-            definition=definition,
-            details=json.dumps({"actor": "producer", "workflow": definition.id}),
-            bounds=self.settings.bounds,
-            key=check_name(key) if key is not None else "",
-            on_conflict="replace" if on_conflict == "replace" else "join",
-            concurrency_key="" if concurrency_key is None else check_name(concurrency_key),
-            deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
-            reply_to="" if reply_to is None else self._state.keys.checked_foreign(reply_to),
-            tags=tuple(_tags(definition, tags)),
-            values=values,
+        new = self._new.make(
+            workflow,
+            store=store,
+            run_id=run_id,
+            key=key,
+            on_conflict=on_conflict,
+            concurrency_key=concurrency_key,
+            deadline=deadline,
+            tags=tags,
+            reply_to=reply_to,
         )
-        arguments = new.arguments()
-        check_plan_size(f"workflow {definition.id!r}", arguments, self.settings.max_plan_bytes)
-        check_depth(self._app, self.settings)
-        answer = self._state.submit(identity, arguments, most=self.settings.max_live_runs)
-        if answer.word == "full":
-            raise too_many_runs(answer, self.settings.max_live_runs)
-        if answer.word == "exists" and on_conflict == "reject":
-            raise RunExistsError(answer.details[0], f"has the key {key!r}")
-        if answer.word == "exists":
-            if new.reply_to:
-                self._state.ask(answer.details[0], new.reply_to)
-            self._listening.follow(answer.details[0])
-            return Run(self._state, answer.details[0], self._coordinator.send)
-        if answer.word == "taken":
-            raise RunExistsError(identity)
-        return self._submitted(identity, answer)
+        return self._create(new)
+
+    def prepare(self, workflow: Workflow | Mapping[str, Any] | str, **options: Any) -> PreparedRun:
+        """Check what :meth:`submit` takes, and return it as text for :meth:`submit_prepared`.
+
+        Takes the same *options*. No server is asked. It is for an outbox: the text is written into
+        a table by the transaction that wants the run, and submitted once that is committed. The
+        *deadline* counts from now on, by the clock of this machine; the middleware is that of this
+        runner.
+
+        Raises:
+            GostageError: as :meth:`submit`, but for what a server says.
+            TypeError: there is no such option.
+        """
+        given = {**_NO_OPTIONS, **options}
+        if unknown := given.keys() - _NO_OPTIONS.keys():
+            raise TypeError(f"prepare() takes no option {', '.join(sorted(unknown))}")
+        new = self._new.make(workflow, **given)
+        self._new.arguments(new)
+        return prepared(new)
+
+    def submit_prepared(self, text: str) -> Run:
+        """Create the run that :meth:`prepare` returned as *text*, and return its handle.
+
+        Any process may do this, one that knows none of the run's actions too. Safe to repeat, and
+        to do in several processes at once: one text is one run, or the run that its key has
+        already. That holds as long as this run is retained; later the same text is a new run. So
+        whoever submitted a text and could not note that it did (a deletion that was not committed)
+        has to repeat it within ``GOSTAGE_RETENTION``, which begins with the end of the run.
+
+        Raises:
+            PreparedRunError: it can never be submitted: *text* is not what :meth:`prepare`
+                returned, it is larger than this runner allows, or another run has its id.
+            StoreUnavailableError: as :meth:`submit`; repeat it later.
+        """
+        try:
+            return self._create(read_prepared(text, self.settings.bounds))
+        except (DefinitionError, RunError, StoreError) as error:
+            raise PreparedRunError(str(error)) from error
 
     def execute(
         self,
@@ -260,122 +299,6 @@ class Runner:
         """
         return self._listening.drain(seconds(timeout))
 
-    def get(self, run_id: str) -> Run:
-        """Return the handle of a run.
-
-        Raises:
-            RunNotFoundError: no such run.
-        """
-        if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
-            raise RunNotFoundError(run_id)
-        run = Run(self._state, run_id, self._coordinator.send)
-        run.status  # noqa: B018 - reading it is the check
-        return run
-
-    def list(
-        self,
-        *,
-        status: RunStatus | str | None = None,
-        workflow: str | None = None,
-        tag: str | None = None,
-        since: datetime | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> list[RunSummary]:
-        """Return runs that answer every condition, the youngest first.
-
-        For the next page give the last ``run_id`` of this one as *cursor*.
-
-        Raises:
-            RunNotFoundError: the run of *cursor* is not there any more.
-        """
-        query = RunQuery(status, workflow, tag, since)
-        return [*islice(matching(self._state, query, cursor), limit)]
-
-    def edit(
-        self,
-        *,
-        reason: str,
-        actor: str = OPERATOR,
-        status: RunStatus | str | None = None,
-        workflow: str | None = None,
-        tag: str | None = None,
-        since: datetime | None = None,
-    ) -> RunEdits:
-        """Find the runs under way that answer every condition, to change the plan of each.
-
-        ``len()`` of what this returns is how many there are; its ``apply(change)`` edits them::
-
-            edits = runner.edit(workflow="order", reason="the notifier is down", actor="ana")
-            edits.apply(lambda plan: plan.actions["notify"].disable())
-
-        Raises:
-            ValueError: there is no *reason*.
-        """
-
-        def edit_of(run_id: str) -> Edit:
-            return Edit(self._state, self._coordinator.send, run_id, reason=reason, actor=actor)
-
-        edit_of("")  # a reason that is none shows before anything is read
-        found = matching(self._state, RunQuery(status, workflow, tag, since))
-        return RunEdits([one.run_id for one in found if not one.status.is_terminal], edit_of)
-
-    def retry(
-        self,
-        *,
-        status: RunStatus | str | None = None,
-        workflow: str | None = None,
-        tag: str | None = None,
-        since: datetime | None = None,
-        store: Mapping[Any, Any] | None = None,
-        skip: Iterable[str] = (),
-        reason: str = "",
-        actor: str = OPERATOR,
-    ) -> RunBatch:
-        """Find the runs that failed or were cancelled and answer every condition, to retry each.
-
-        ``len()`` of what this returns is how many there are; its ``apply()`` retries them, as
-        :meth:`Run.retry` does. Child runs are left out: they go on with the run above them.
-        """
-        values, skipped = dict(store or {}), list(skip)
-
-        def retried(run_id: str) -> None:
-            self.get(run_id).retry(store=values, skip=skipped, reason=reason, actor=actor)
-
-        found = matching(self._state, RunQuery(status, workflow, tag, since))
-        ended = (RunStatus.FAILED, RunStatus.CANCELLED)
-        return RunBatch(
-            [one.run_id for one in found if one.status in ended and not one.parent], retried
-        )
-
-    def purge(
-        self,
-        *,
-        status: RunStatus | str | None = None,
-        workflow: str | None = None,
-        tag: str | None = None,
-        before: datetime | None = None,
-        actor: str = OPERATOR,
-    ) -> RunBatch:
-        """Find the runs that have ended and answer every condition, to forget each now.
-
-        ``len()`` of what this returns is how many there are; its ``apply()`` forgets them, with
-        their child runs, before their retention has ended.
-
-        Args:
-            status: that they ended with.
-            workflow: id of theirs.
-            tag: of theirs.
-            before: they were submitted earlier than that.
-            actor: who does it.
-        """
-
-        def forgotten(run_id: str) -> None:
-            Run(self._state, run_id, self._coordinator.send).delete(actor=actor)
-
-        found = matching(self._state, RunQuery(status, workflow, tag, before=before))
-        return RunBatch([one.run_id for one in found if one.status.is_terminal], forgotten)
-
     def ping(self) -> None:
         """Ask Redis for a sign of life.
 
@@ -393,22 +316,34 @@ class Runner:
         self._listening.close()
         self._state.client.close()
 
-    def _prepared(
-        self, workflow: Workflow | Mapping[str, Any] | str, store: Mapping[Any, Any]
-    ) -> tuple[WorkflowDefinition, dict[str, bytes]]:
-        """Return a workflow as it is submitted here, and the first values of its store."""
-        return wrapped_in(self._middleware, _definition(workflow)), self._values(store)
+    def _create(self, new: NewRun) -> Run:
+        self._check_room()
+        arguments = self._new.arguments(new)
+        answer = self._state.submit(new.run_id, arguments, most=self.settings.max_live_runs)
+        match answer.word:
+            case "full":
+                raise too_many_runs(answer, self.settings.max_live_runs)
+            case "taken":
+                raise RunExistsError(new.run_id)
+            case "exists" if new.on_conflict == "reject":
+                raise RunExistsError(answer.details[0], f"has the key {new.key!r}")
+            case "exists":
+                if new.reply_to:
+                    self._state.ask(answer.details[0], new.reply_to)
+                self._listening.follow(answer.details[0])
+                return Run(self._state, answer.details[0], self._send)
+        return self._submitted(new.run_id, answer)
 
     def _submitted(self, run_id: str, answer: Answer) -> Run:
         """Return the handle of a run that was created, whose messages are sent now."""
         self._listening.follow(run_id)
         try:
-            self._coordinator.send(run_id, answer.next)
+            self._send(run_id, answer.next)
         except BrokerUnavailableError as error:
             logger.warning(
                 "run %s is kept; its first message is sent by a worker: %s", run_id, error
             )
-        return Run(self._state, run_id, self._coordinator.send)
+        return Run(self._state, run_id, self._send)
 
     def _deliver(self, run: Run) -> None:
         """See that handlers were called with what a run has sent that has ended."""
@@ -419,26 +354,3 @@ class Runner:
             return
         if not done:
             logger.warning("handlers are still at the messages of run %s", run.run_id)
-
-    def _values(self, store: Mapping[Any, Any]) -> dict[str, bytes]:
-        limit = self.settings.max_value_bytes
-        return dict(encoded_value(key, value, limit) for key, value in store.items())
-
-
-def _definition(workflow: Workflow | Mapping[str, Any] | str) -> WorkflowDefinition:
-    if isinstance(workflow, Workflow):
-        return workflow.definition()
-    if isinstance(workflow, str):
-        return Workflow.from_json(workflow).definition()
-    if isinstance(workflow, Mapping):
-        return Workflow.from_dict(dict(workflow)).definition()
-    raise InvalidWorkflowError(
-        "submit() takes a Workflow, or a definition as a dict or JSON, "
-        f"not {type(workflow).__name__}"
-    )
-
-
-def _tags(definition: WorkflowDefinition, tags: Iterable[str]) -> list[str]:
-    if isinstance(tags, str):
-        raise TypeError("tags is a list of words, not one text")
-    return sorted({check_name(tag) for tag in (*definition.tags, *tags)})

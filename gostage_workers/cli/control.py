@@ -99,7 +99,7 @@ def retry(
     connection: Connection,
     json_: bool,
 ) -> None:
-    """Open a run again that failed or was cancelled, at the action that ended it.
+    """Open a failed or cancelled run again, at what ended it.
 
     RUN is the id of the run. What has completed stays so. With --workflow, --tag, --status or
     --since in place of RUN, every run that failed or was cancelled and answers is retried; how many

@@ -17,7 +17,7 @@ from gostage_workers.cli.query import Voice, agree, moment_ago
 @takes(Connection)
 @as_json
 def delete(run: str, voice: Voice, yes: bool, connection: Connection, json_: bool) -> None:
-    """Forget a run and its child runs, with everything that is theirs.
+    """Forget a run and its child runs, with all that is theirs.
 
     RUN is the id of the run. One that goes on is cancelled first; what runs of it commits nothing
     any more, and nothing is undone.

@@ -42,9 +42,9 @@ def fork(
     connection: Connection,
     json_: bool,
 ) -> None:
-    """Make a new run that goes on from an action of this one, with the store as it was then.
+    """Make a new run that goes on from an action of this one.
 
-    RUN is the id of the run, which stays as it is. What had ended when the action first began is
+    RUN is the id of the run, which stays as it is. The store is as it was when the action began. What had ended when the action first began is
     taken as done. --disable, --enable, --remove, --set and --add change the plan of the new run
     before it begins, as in `gostage runs edit`. Prints the id of the new run.
     """

@@ -675,10 +675,11 @@ def go_on(bench: Bench, rounds: int) -> None:
 
 
 def let_time_pass(bench: Bench) -> None:
-    client, wake = bench.state.client, bench.state.keys.of("wake")
-    for member in cast("list[bytes]", client.zrange(wake, 0, -1)):
-        if not member.endswith(b" d"):
-            client.zadd(wake, {member: 0}, xx=True)
+    client = bench.state.client
+    for index in map(bench.state.keys.of, ("wake", "sent")):
+        for member in cast("list[bytes]", client.zrange(index, 0, -1)):
+            if not member.endswith(b" d"):
+                client.zadd(index, {member: 0}, xx=True)
     bench.state.renew(["w"])
     bench.rescuer.tick()
 
@@ -738,7 +739,7 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize("index", ["wake", "alive", "expiry"])
+@pytest.mark.parametrize("index", ["wake", "sent", "alive", "expiry"])
 def test_what_names_no_run_is_taken_off_the_indexes(bench: Bench, index: str) -> None:
     key = bench.state.keys.of(index)
     bench.state.client.zadd(key, dict.fromkeys(cast("list[Any]", STRANGE), 0))

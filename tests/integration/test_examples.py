@@ -129,6 +129,8 @@ announce lamp and pen
 order 2 failed: validate/validate: ValueError: nobody buys for 0
 bookings at the bank: 41.10
 """,
+    "outbox_django": "1 run of 2: a parcel for Ana\n",
+    "outbox_sqlalchemy": "1 run of 2: a parcel for Ana\n",
     "parallel": """\
 digest completed: 6 of 6 actions completed
 copy completed: 2 of 3 actions completed
@@ -238,6 +240,28 @@ def test_an_example_is_short_and_uses_the_public_face_alone(name: str) -> None:
     imported = re.findall(r"^(?:from|import) (gostage\S*)", text, re.MULTILINE)
     assert set(imported) == {"gostage_core", "gostage_workers"}
     assert not re.search(r"\.\s*_[a-z]", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "told"),
+    [
+        ("outbox_django", "django", "this example needs Django: pip install 'django>=5.2'\n"),
+        (
+            "outbox_sqlalchemy",
+            "sqlalchemy",
+            "this example needs SQLAlchemy: pip install 'sqlalchemy>=2.0.40'\n",
+        ),
+    ],
+)
+def test_an_example_tells_which_library_is_missing(
+    name: str, library: str, told: str, tmp_path: Path
+) -> None:
+    program = (
+        f"import runpy, sys; sys.modules[{library!r}] = None; "
+        f"runpy.run_module({f'{PACKAGE}.{name}'!r}, run_name='__main__')"
+    )
+    ended = run(["-c", program], tmp_path)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("", told, 1)
 
 
 def test_the_smallest_example_is_a_script_that_greets(tmp_path: Path) -> None:

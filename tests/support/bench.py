@@ -73,9 +73,7 @@ class Bench:
         self.die_at: Moment | None = None
         self.died: list[str] = []
         self._workers: dict[str, Executor] = {}
-        self._runner = Runner(settings=settings)
-        self._runner._state = self.state
-        self._runner._coordinator = self.post  # type: ignore[assignment]
+        self._runner = Runner.over(self.state, self.post.send)
         firing = Firing(self.state, self.post.send)
         self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0, fire=firing.fire)
 
@@ -89,7 +87,6 @@ class Bench:
 
     def close(self) -> None:
         """Close the connections."""
-        self.state.client.close()
         self._runner.close()
 
     def deliver(self, message: Message, worker: str = "w") -> Ended | None:

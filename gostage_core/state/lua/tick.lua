@@ -68,6 +68,6 @@ if judge == 1 then
     end
   end
 end
-local ENTRY, RUN, ANY = "^[%w_.:%-]+ [!-~ ]+$", "^[%w_.:%-]+$", "."
-return { now, hand_out(KEYS[1], ENTRY), hand_out(K.sent(), ENTRY), dead, hand_out(K.expiry(), RUN),
+local TIMER, ENTRY, RUN, ANY = "^[%w_.:%-]+ [!-~ ]+$", "^[%w_.:%-]+ %d+$", "^[%w_.:%-]+$", "."
+return { now, hand_out(KEYS[1], TIMER), hand_out(K.sent(), ENTRY), dead, hand_out(K.expiry(), RUN),
          hand_out(K.refill(), ANY), hand_out(K.schedules(), ANY), doomed }

@@ -1,7 +1,7 @@
 --[[ Creates a run: its header, its plan, its first values, its indexes; its first actions are ready. ]]
 --- @include "nodes"
 
---- nonce, key, what becomes of the run that has the key already ("join", "replace"), workflow, definition,
+--- nonce, key, what becomes of the run that has the key already ("join", "reject", "replace"), workflow, definition,
 --- deadline, retention, parent, throttle and group (or empty), most actions, most stages, most children in one
 --- another, entries that the journal keeps, bytes of the store, bytes of what is replaced in it, details,
 --- reply list, tags, values, hooks before and after, stages

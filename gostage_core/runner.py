@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gostage_core.duration import Duration
     from gostage_core.messages import Message
     from gostage_core.result import RunResult
+    from gostage_core.state.client import Client
     from gostage_core.status import RunStatus
     from gostage_core.summary import RunSummary
 
@@ -74,6 +75,7 @@ class Runner:
         app: Celery | None = None,
         settings: Settings | None = None,
         middleware: Iterable[Middleware] = (),
+        client: Client | None = None,
     ) -> None:
         """Nothing is connected yet.
 
@@ -85,6 +87,8 @@ class Runner:
             settings: all of the above at once.
             middleware: what wraps each run that is submitted here, outside of what its workflow
                 uses; the outermost first.
+            client: of a server in memory (``gostage_core.testing.memory``), in place of a
+                connection to the URL.
 
         Raises:
             ConfigurationError: a setting does not fit.
@@ -94,7 +98,7 @@ class Runner:
         self.settings = settings or Settings.from_env(
             os.environ, redis_url=url, broker_url=broker, namespace=namespace
         )
-        self._state = State(self.settings)
+        self._state = State(self.settings, client)
         app = app or producer_app(self.settings)
         line = direct_line(app, self.settings, self._state.push)
         self._coordinator = Coordinator(app, self.settings.namespace, line)

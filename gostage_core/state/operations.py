@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gostage_core.settings import Settings
+    from gostage_core.state.client import Client
 
 GRACE_MS: Final = 1_000
 """How far beyond its timeout an attempt may be before it is ended from outside its process."""
@@ -122,10 +123,16 @@ class State:
     :class:`~gostage_core.errors.CorruptRunError`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Client | None = None) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            settings: where the runs are, and how they are kept.
+            client: what to use in place of a connection to the URL in *settings*.
+        """
         self.settings = settings
         self.keys = Keys(settings.namespace)
-        self.client = connect(settings.redis_url)
+        self.client = connect(settings.redis_url) if client is None else client
 
     def submit(self, run_id: str, arguments: Sequence[object]) -> Answer:
         """Create a run: ``created``, ``exists`` (and whose the key is) or ``taken``."""

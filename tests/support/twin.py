@@ -39,6 +39,8 @@ class Twin(redis.Redis):
         self.memory = memory
         self.twin = MemoryClient(memory)
         self.compared = 0
+        self.ran: set[str] = set()
+        """The digests of the scripts that were called."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         name = args[0].upper()
@@ -66,6 +68,7 @@ class Twin(redis.Redis):
         super().close()
 
     def _script(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        self.ran.add(args[1])
         before = self.memory.snapshot()
         first = self._now()
         answer = outcome(self.real, args, options)
@@ -100,10 +103,10 @@ class _OneByOne(Pipeline):
 
 
 def outcome(client: redis.Redis, args: Iterable[Any], options: dict[str, Any]) -> Any:
-    """What a client answers, or the error that it raises."""
+    """What a client answers, or the error that it raises; redis-py itself has some of them."""
     try:
         return client.execute_command(*args, **options)
-    except redis.RedisError as error:
+    except (redis.RedisError, ValueError) as error:
         return error
 
 
@@ -115,9 +118,7 @@ def unpacked(answer: Any) -> Any:
 
 def comparable(name: str, answer: Any) -> Any:
     """An answer without what a server may choose: the order of fields and of members."""
-    if isinstance(answer, Exception):
-        return type(answer), str(answer)
-    if name in _WITHOUT_ORDER:
+    if name in _WITHOUT_ORDER and isinstance(answer, list):
         return sorted(answer)
     if name in _SCRIPTS and isinstance(answer, list):
         parts = map(_read, answer)
@@ -126,7 +127,7 @@ def comparable(name: str, answer: Any) -> Any:
 
 
 def dump(client: redis.Redis) -> dict[bytes, Any]:
-    """All keys, and what they hold. JSON is read: the order in an object is Lua's own."""
+    """All keys, what they hold and whether they end. JSON is read: its order is Lua's own."""
     keys = sorted(client.scan_iter("*", count=1_000))
     kinds, values = client.pipeline(transaction=False), client.pipeline(transaction=False)
     for key in keys:
@@ -146,10 +147,12 @@ def dump(client: redis.Redis) -> dict[bytes, Any]:
         values.pttl(key)
     found = values.execute()
     pairs = zip(found[::2], found[1::2], strict=True)
-    return {key: (_read(value), end) for key, (value, end) in zip(keys, pairs, strict=True)}
+    return {key: (_read(value), end > 0) for key, (value, end) in zip(keys, pairs, strict=True)}
 
 
 def _read(value: Any) -> Any:
+    if isinstance(value, Exception):
+        return type(value), str(value)
     if isinstance(value, dict):
         return {field: _read(text) for field, text in value.items()}
     if isinstance(value, list):

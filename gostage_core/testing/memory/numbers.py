@@ -58,7 +58,11 @@ def sum_of(value: int, by: int) -> int:
 
 
 def number_text(value: float) -> bytes:
-    """Return *value* as scores and arguments of scripts are written: the shortest exact form."""
+    """Return *value* as scores and arguments of scripts are written: the shortest exact form.
+
+    The server's own routine is a little less exact: now and then it writes a digit more of a
+    fraction, or of a number beyond 64 bits.
+    """
     if type(value) is int and -_WHOLE <= value <= _WHOLE:
         return b"%d" % value
     if not math.isfinite(value):

@@ -48,7 +48,7 @@ class MemoryPipeline(Pipeline):
                 own.load_scripts()
             answers = self._answers(stack) if stack else []
             if raise_on_error:
-                own.raise_first_error([args for args, _ in stack], answers)
+                own.raise_first_error(stack, answers)
             return answers
         finally:
             self.reset()

@@ -6,7 +6,8 @@
            null        that stands for JSON's own
 ]]
 local error, type, tonumber, getmetatable, ipairs = error, type, tonumber, getmetatable, ipairs
-local char, find, lower, match, sub = string.char, string.find, string.lower, string.match, string.sub
+local char, find, gmatch, lower = string.char, string.find, string.gmatch, string.lower
+local match, sub = string.match, string.sub
 local concat, floor = table.concat, math.floor
 local DEEPEST = 1000
 
@@ -80,14 +81,27 @@ local function read_string(text, at)
   end
 end
 
+--- A hexadecimal number and the place behind it, or nil. Lua's own reading ends at 32 bits or 64.
+local function read_hex(text, at)
+  local whole, part, stop = match(text, "^0[xX](%x*)%.?(%x*)()", at)
+  if not whole or whole .. part == "" then
+    return nil
+  end
+  local number = 0
+  for digit in gmatch(whole .. part, "%x") do
+    number = number * 16 + tonumber(digit, 16)
+  end
+  local power, behind = match(text, "^[pP]([+-]?%d+)()", stop)
+  return number / 16 ^ #part * 2 ^ (power or 0), behind or stop
+end
+
 --- What C's strtod takes: the number and the place behind it, or nil.
 local function read_number(text, at)
   local sign, from = match(text, "^([+-]?)()", at)
   local word = lower(sub(text, from, from + 7))
-  local hex = match(text, "^0[xX](%x+)", from)
-  local number, stop
-  if hex then
-    number, stop = tonumber(hex, 16), from + 2 + #hex
+  local number, stop = read_hex(text, from)
+  if number then
+    return sign == "-" and -number or number, stop
   elseif sub(word, 1, 3) == "inf" then
     number, stop = math.huge, from + (word == "infinity" and 8 or 3)
   elseif sub(word, 1, 3) == "nan" then

@@ -1,6 +1,6 @@
 --[[
   What scripts may use. It is what the server lets them use but for what knows real time or chance (os,
-  math.random), loads code, or packs bytes (bit, struct, cmsgpack).
+  math.random), loads code, packs bytes (bit, struct, cmsgpack), and for coroutines.
 
   Given    call, refuse, seen  from calls.lua
            sha1hex(text)
@@ -47,6 +47,27 @@ local function error_or_reply(ok, ...)
   return { err = seen((...)) }
 end
 
+local function handled(f, handle)
+  local foreign
+  local function own(problem)
+    if type(problem) ~= "userdata" then
+      return handle(problem)
+    end
+    local is_refusal, text = real_pcall(seen, problem)
+    if is_refusal then
+      return handle({ err = text })
+    end
+    foreign = problem -- a handler cannot raise it
+  end
+  local function passed_on(...)
+    if foreign then
+      error(foreign, 0)
+    end
+    return ...
+  end
+  return passed_on(real_xpcall(f, own))
+end
+
 --- A table that is an answer by its one field.
 local function marked(field, text, ...)
   if type(text) ~= "string" or select("#", ...) > 0 then
@@ -84,12 +105,8 @@ local globals = setmetatable({
   pcall = function(...)
     return text_or_result(real_pcall(...))
   end,
-  xpcall = function(f, handle)
-    return real_xpcall(f, function(problem)
-      return handle(type(problem) == "userdata" and { err = seen(problem) } or problem)
-    end)
-  end,
-  coroutine = freeze(coroutine), math = freeze(math), string = freeze(string), table = freeze(table),
+  xpcall = handled,
+  math = freeze(math), string = freeze(string), table = freeze(table),
   cjson = freeze(cjson), redis = redis, server = redis,
 }, {
   __index = function(_, name)

@@ -22,10 +22,10 @@ def taking_texts(run: Callable[..., Any], count: int | None) -> Callable[..., An
     Most calls have one or two arguments: they are spared a loop.
     """
 
-    def one(first: Any) -> Any:
+    def single(first: Any) -> Any:
         return run(first if type(first) is bytes else text_of(first))
 
-    def two(first: Any, second: Any) -> Any:
+    def pair(first: Any, second: Any) -> Any:
         if type(first) is type(second) is bytes:
             return run(first, second)
         return run(text_of(first), text_of(second))
@@ -33,12 +33,12 @@ def taking_texts(run: Callable[..., Any], count: int | None) -> Callable[..., An
     def any_number(*arguments: Any) -> Any:
         for argument in arguments:
             if type(argument) is not bytes:
-                return run(*map(text_of, arguments))
+                return run(*[one if type(one) is bytes else text_of(one) for one in arguments])
         return run(*arguments)
 
     if count == 1:
-        return one
-    return two if count == 2 else any_number
+        return single
+    return pair if count == 2 else any_number
 
 
 def text_of(argument: Any) -> bytes:
@@ -49,7 +49,7 @@ def text_of(argument: Any) -> bytes:
     """
     kind = type(argument)
     if kind is bytes:
-        return bytes(argument)
+        return argument  # type: ignore[no-any-return]
     if kind is int or kind is float:
         return number_text(argument)
     raise CommandError("ERR Command arguments must be strings or integers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from random import Random
@@ -188,6 +189,33 @@ def test_the_same_commands_lead_to_the_same_from_any_snapshot(seed: int) -> None
         command = commands.one()
         assert repr(outcome(straight, command, {})) == repr(outcome(winding, command, {}))
         assert straight.server.content() == winding.server.content()
+
+
+ANSWERS_OF_COMMANDS = """
+from random import Random
+from gostage_core.testing.memory import MemoryClient, MemoryServer
+from tests.support.random_commands import Commands
+from tests.support.twin import outcome
+commands, client = Commands(Random(1)), MemoryClient(MemoryServer())
+for _ in range(2_000):
+    answer = outcome(client, commands.one(), {})
+    print(sorted(map(repr, answer)) if isinstance(answer, set) else answer)
+"""
+
+
+def test_answers_are_the_same_in_every_process() -> None:
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", ANSWERS_OF_COMMANDS],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+    assert len(told.pop().splitlines()) >= 2_000
 
 
 def test_gostage_takes_it_for_a_server_that_keeps_nothing_on_a_disk(

@@ -12,8 +12,8 @@ lupa: ``pip install "gostage[testing]"``.
 
 from gostage_core.testing.memory.client import MemoryClient
 from gostage_core.testing.memory.clock import START, Clock
-from gostage_core.testing.memory.faults import Fault
+from gostage_core.testing.memory.faults import Fault, Faults
 from gostage_core.testing.memory.keyspace import Snapshot
 from gostage_core.testing.memory.server import MemoryServer
 
-__all__ = ["START", "Clock", "Fault", "MemoryClient", "MemoryServer", "Snapshot"]
+__all__ = ["START", "Clock", "Fault", "Faults", "MemoryClient", "MemoryServer", "Snapshot"]

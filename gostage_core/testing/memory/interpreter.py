@@ -50,14 +50,12 @@ class Interpreter:
 
     def offer(self, name: bytes, command: Command) -> None:
         """Let scripts call *command*, or have them told that they may not."""
-        count = command.least if command.least == command.most else None
-        run = {
-            "value": lambda: taking_texts(command.run, count),
-            "list": lambda: self._in_pieces(command.run),
-            "any": lambda: self._as_table(command.run),
-        }[command.shape]()
-        shape = command.shape.encode()
-        self._add(name, run, command.least, command.most, shape, command.in_scripts)
+        run, least, most, shape, is_allowed = command
+        if shape == "value":
+            run = taking_texts(run, least if least == most else None)
+        else:
+            run = self._in_pieces(run) if shape == "list" else self._as_table(run)
+        self._add(name, run, least, most, shape.encode(), is_allowed)
 
     def compile(self, text: bytes) -> Script:
         """Return the script *text*, to be run any number of times.

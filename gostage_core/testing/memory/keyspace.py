@@ -139,5 +139,5 @@ def _form_of(value: Value) -> Hashable:
     if isinstance(value, bytes):
         return value
     if value.form is None:
-        value.form = value.pictured()
+        value.form = value.frozen()
     return value.form

@@ -20,7 +20,7 @@ class Hash(dict[bytes, bytes]):
     generation: object
     form: Form | None
 
-    def pictured(self) -> Form:
+    def frozen(self) -> Form:
         """Return its form."""
         return ("hash", frozenset(self.items()))
 
@@ -32,7 +32,7 @@ class List(list[bytes]):
     generation: object
     form: Form | None
 
-    def pictured(self) -> Form:
+    def frozen(self) -> Form:
         """Return its form: items with their places, as a tuple would be hashed each time anew."""
         return ("list", frozenset(enumerate(self)))
 
@@ -44,7 +44,7 @@ class Set(set[bytes]):
     generation: object
     form: Form | None
 
-    def pictured(self) -> Form:
+    def frozen(self) -> Form:
         """Return its form."""
         return ("set", frozenset(self))
 
@@ -58,7 +58,7 @@ class SortedSet(dict[bytes, float]):
     order: list[tuple[float, bytes]] | None
     """Scores and members, sorted; made when it is asked for, and void after a write."""
 
-    def pictured(self) -> Form:
+    def frozen(self) -> Form:
         """Return its form."""
         return ("zset", frozenset(self.items()))
 

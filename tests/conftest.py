@@ -12,6 +12,7 @@ from gostage_core.authoring.conditions import conditions
 from gostage_core.authoring.registry import registry
 from gostage_core.settings import Settings
 from gostage_core.state.operations import State
+from gostage_core.testing.memory import MemoryClient, MemoryServer
 from tests.support.bench import Bench
 from tests.support.server import RedisServer
 
@@ -51,6 +52,14 @@ def fresh_registry() -> Iterator[None]:
 @pytest.fixture
 def bench(settings: Settings, fresh_registry: None) -> Iterator[Bench]:
     bench = Bench(settings)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def memory_bench(namespace: str, fresh_registry: None) -> Iterator[Bench]:
+    """A bench over a server in memory, whose time stands still."""
+    bench = Bench(Settings(namespace=namespace), MemoryClient(MemoryServer()))
     yield bench
     bench.close()
 

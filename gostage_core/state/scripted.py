@@ -9,9 +9,8 @@ from gostage_core.state.client import connect, our_errors
 from gostage_core.state.keys import Keys
 
 if TYPE_CHECKING:
-    import redis
-
     from gostage_core.settings import Settings
+    from gostage_core.state.client import Client
 
 GRACE_MS: Final = 1_000
 """How far beyond its timeout an attempt may be before it is ended from outside its process."""
@@ -23,7 +22,7 @@ HOLD_MS: Final = 2_000
 class Scripted:
     """What runs the scripts of one namespace."""
 
-    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+    def __init__(self, settings: Settings, client: Client | None = None) -> None:
         """Nothing is sent yet. A *client* takes the place of one for ``settings.redis_url``."""
         self.settings = settings
         self.keys = Keys(settings.namespace)

@@ -44,9 +44,10 @@ def fork(
 ) -> None:
     """Make a new run that goes on from an action of this one.
 
-    RUN is the id of the run, which stays as it is. The store is as it was when the action began. What had ended when the action first began is
-    taken as done. --disable, --enable, --remove, --set and --add change the plan of the new run
-    before it begins, as in `gostage runs edit`. Prints the id of the new run.
+    RUN is the id of the run, which stays as it is. What had ended when the action first began is
+    taken as done, and the store is as it was then. --disable, --enable, --remove, --set and --add
+    change the plan of the new run before it begins, as in `gostage runs edit`. Prints the id of the
+    new run.
     """
     import_modules(modules)
     made = (

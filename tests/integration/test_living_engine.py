@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 COUNTS = definition_of(Do()).action
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(40))
 def test_a_run_ends_and_is_sound_all_the_way(bench: Bench, seed: int) -> None:
+    live(bench, seed)
+
+
+@pytest.mark.parametrize("seed", range(40, 240))
+def test_a_run_ends_and_is_sound_all_the_way_in_memory(memory_bench: Bench, seed: int) -> None:
+    live(memory_bench, seed)
+
+
+def live(bench: Bench, seed: int) -> None:
     for run in World(bench, Random(seed)).live():
         check_left(bench.state, run, COUNTS)
         check_bytes(bench.state, run.run_id)

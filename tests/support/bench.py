@@ -17,6 +17,8 @@ from gostage_core.scheduling.firing import Firing
 from gostage_core.state.operations import State
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from gostage_core.authoring.workflow import Workflow
     from gostage_core.plan import Carrier
     from gostage_core.result import RunResult
@@ -66,9 +68,10 @@ class Post:
 class Bench:
     """One run's world: a runner, workers by name, messages, and a rescuer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+        """Stand on the server of *settings*, or on whosever *client* it is."""
         self.settings = settings
-        self.state = State(settings)
+        self.state = State(settings, client)
         self.post = Post()
         self.die_at: Moment | None = None
         self.died: list[str] = []

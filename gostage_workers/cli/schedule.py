@@ -167,7 +167,10 @@ def pause(name: str, voice: Voice, connection: Connection, json_: bool) -> None:
 @takes(Connection)
 @as_json
 def resume(name: str, connection: Connection, json_: bool) -> None:
-    """Go on from the next time on; what passed meanwhile is not caught up."""
+    """Let a paused schedule go on.
+
+    It goes on with its next time; what passed meanwhile is not caught up.
+    """
     found = connection.runner().schedules[name]
     found.resume(actor=name_of(""))
     _tell(found, json_=json_)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def throttle() -> None:
-    """Look at throttles, and set other numbers for them than the actions bring."""
+    """Look at throttles, and set other numbers than the actions bring."""
 
 
 @throttle.command("list")
@@ -44,10 +44,10 @@ def list_throttles(connection: Connection, json_: bool) -> None:
 def set_throttle(
     key: str, concurrency: int | None, rate: int | None, per: float, connection: Connection
 ) -> None:
-    """Set other numbers for a throttle; they hold for all that is to come.
+    """Set other numbers for a throttle.
 
-    KEY is what actions and workflows call it. What stands in line goes on at once, as far as there
-    is room.
+    KEY is what actions and workflows call it. The numbers hold for all that is to come; what stands
+    in line goes on at once, as far as there is room.
     """
     connection.runner().throttles.set(key, concurrency=concurrency, rate=rate, per=per)
     click.echo(f"{key} is set")

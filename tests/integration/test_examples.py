@@ -140,7 +140,35 @@ copies: Porto Graz
 checked: size owner age
 failed: check/signature: ValueError: the signature is not ours
 """,
+    "repair": """\
+submitted: failed, divide/divide failed with ZeroDivisionError: integer division or modulo \
+by zero (add 10, add 20, add 30)
+retried: completed, it is 15 (add 10, add 20, add 30, divide, report)
+forked at 'add 30': completed, it is 20 (add 10, add 20, add 30, divide, report)
+forked at 'add 20', without 'add 30': completed, it is 10 (add 10, add 20, divide, report)
+""",
     "resources": "completed: 149.90 taken\n",
+    "saga": """\
+failed: book/museum: LookupError: the museum is sold out
+  book/train completed, attempt 1
+  book/hotel completed, attempt 1
+  book/museum failed, attempt 1
+  gostage.compensation/cancel hotel completed, attempt 2, undoes book/hotel
+  gostage.compensation/cancel train completed, attempt 2, undoes book/train
+book train-2, book hotel-3, cancel hotel-3, cancel train-2
+nothing is left
+""",
+    "schedules": """\
+report: 0 7 * * MON-FRI Asia/Tokyo, that is 22:00 UTC
+heart: 3 runs, one for each time
+paused by ana: enough
+""",
+    "signals": """\
+decide/approval waits for signal 'approval' (gostage_workers.examples.signals:Approval)
+'perhaps' is no answer
+completed: published in the morning, approved by ana; reminded the press office, which did not \
+answer
+""",
     "store": """\
 Ana of Lisbon spent 35.09 in 3 visits
 purchases, in plan order: 9.99 0.10 25
@@ -150,6 +178,10 @@ the token expires: True
     "sub_workflow": """\
 3 items: 55.60 + 12.79 = 68.39
 the child's store: amount gross rate tax - its run: completed
+""",
+    "throttles": """\
+44 calls, 2 at a time
+the small one waited for the large one's calls: False
 """,
 }
 """What each prints; the lines sorted where their order is not said, and seconds left out."""

@@ -5,7 +5,6 @@
   comes.
 ]]
 --- @include "record"
-local FRONT, BACK = true, false
 local AUDIT_MS = 60000 -- who stands in line is looked after so often, whatever goes wrong
 
 --- most|rate|per_ms|key, where an operator may have set other numbers for the key.
@@ -46,13 +45,13 @@ local function enter(throttle)
   call("SADD", K.throttles(), throttle.key)
 end
 
---- Stands in line: behind those of its own group, so that groups take turns.
-local function stand_in_line(throttle, place)
+--- Stands in line: behind those of its own group, so that groups take turns; or at the front again.
+local function stand_in_line(throttle, at)
   local run_id = string.match(throttle.member, "^%S+")
   local group = "g" .. (call("HGET", K.run(run_id), "group") or run_id)
   local v = call("HMGET", K.throttle(throttle.key), "turn", group)
   local turn = tonumber(v[1] or 0)
-  if place == BACK then
+  if at == "back" then
     turn = math.max(turn, tonumber(v[2] or 0)) + 1
     call("HSET", K.throttle(throttle.key), group, turn)
   end
@@ -71,7 +70,7 @@ end
 local function admit(throttle, place)
   local queued = place == "0" and (call("ZCARD", K.line(throttle.key)) > 0 or is_full(throttle))
   if queued or until_next(throttle, 0) > 0 then
-    stand_in_line(throttle, place == "0" and BACK or FRONT)
+    stand_in_line(throttle, place == "0" and "back" or "front")
     return false
   end
   enter(throttle)

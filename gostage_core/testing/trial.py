@@ -9,6 +9,7 @@ from gostage_core.authoring.definition import ActionDefinition, StageDefinition
 from gostage_core.authoring.waits import NO_ITEM, HookStart, Outcome
 from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View, WaitSignal
 from gostage_core.errors import ResourceNotFoundError
+from gostage_core.machine import MACHINE
 from gostage_core.messages import check_type, payload_text
 from gostage_core.middleware.context import HookContext
 from gostage_core.planning.planned import planned_tree, running
@@ -54,6 +55,8 @@ class _Values:
 
 class _NoEngine:
     """Stands where the engine would: nothing is cancelled, every write is taken."""
+
+    machine = MACHINE
 
     def __init__(
         self,

@@ -11,7 +11,9 @@ from gostage_core.testing.memory.pipeline import MemoryPipeline
 from gostage_core.testing.memory.subscription import Subscription
 
 if TYPE_CHECKING:
-    from gostage_core.testing.memory.faults import Faults
+    from collections.abc import Callable, Sequence
+
+    from gostage_core.testing.memory.faults import Faults, Words
     from gostage_core.testing.memory.server import MemoryServer
 
 
@@ -42,6 +44,18 @@ class MemoryClient(redis.Redis):
     @faults.setter
     def faults(self, faults: Faults | None) -> None:
         self._line.faults = faults
+
+    @property
+    def answered(self) -> Callable[[Sequence[Words]], None] | None:
+        """What is told of each request when its answer has come, before the client sees that.
+
+        May be set. What it raises goes to who has asked.
+        """
+        return self._line.answered
+
+    @answered.setter
+    def answered(self, answered: Callable[[Sequence[Words]], None] | None) -> None:
+        self._line.answered = answered
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Carry out a command, and return what redis-py makes of the answer."""

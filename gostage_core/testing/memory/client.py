@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from gostage_core.testing.memory.server import MemoryServer
 
 
+@cache
+def _pool() -> redis.ConnectionPool:
+    """Return what stands where connections would be; making one takes longer than many requests."""
+    return redis.ConnectionPool(protocol=2, encoding_errors="surrogateescape")
+
+
 class MemoryClient(redis.Redis):
     """A client that gives bytes. Safe to share between threads.
 
@@ -26,7 +33,7 @@ class MemoryClient(redis.Redis):
 
     def __init__(self, server: MemoryServer, *, faults: Faults | None = None) -> None:
         """Make a client of *server*, whose requests meet *faults*."""
-        super().__init__(protocol=2, encoding_errors="surrogateescape")
+        super().__init__(connection_pool=_pool())
         self.server = server
         self._encode = self.get_encoder().encode
         self._line = Line(server, self._encode, self.response_callbacks)

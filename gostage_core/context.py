@@ -366,9 +366,9 @@ class ActionContext:
 
         What it returns is kept at once, whatever becomes of the attempt; later attempts are given
         that, and call nothing. What it raises is not kept. A worker that dies between the call and
-        the keeping has the next attempt call it again: give the other side
-        ``ctx.idempotency_key`` too, where it takes one. An ``async`` function is awaited:
-        ``await ctx.once("charge", charge)``.
+        the keeping, or freezes so long that another one takes over, has it called again: give the
+        other side ``ctx.idempotency_key`` too, where it takes one. An ``async`` function is
+        awaited: ``await ctx.once("charge", charge)``.
 
         Args:
             name: of what is done, unique in the action.

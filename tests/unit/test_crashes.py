@@ -369,6 +369,9 @@ def test_what_is_nested_and_what_waits_have_names_of_their_own() -> None:
         "w: s/count (attempt 1)",
     ):
         assert f"dies before the claim of {place}" in names
+    alike = [one.name for one in crashes(in_one_stage(count.s(), count.s()))]
+    assert alike.count("dies before the claim of s/count (attempt 1)") == 1
+    assert alike.count("dies before the claim of s/count (attempt 1) #2") == 1
 
 
 def test_a_task_is_published_again_under_its_id_and_ends_once() -> None:

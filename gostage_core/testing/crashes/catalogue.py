@@ -126,5 +126,5 @@ def _scenarios(trial: Trial, points: Sequence[Point]) -> Iterator[Scenario]:
             number += 1
             name = mishap.value.format(point.name)
             names[name] += 1
-            nth = f", time {names[name]}" if names[name] > 1 else ""
+            nth = f" #{names[name]}" if names[name] > 1 else ""
             yield Scenario(number, name + nth, point.path, mishap, trial, point)

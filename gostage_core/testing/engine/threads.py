@@ -22,7 +22,7 @@ def off_the_loop(call: Callable[[], T]) -> T:
     except RuntimeError:
         return call()
     context = contextvars.copy_context()
-    with ThreadPoolExecutor(1, "gostage-body", initializer=None) as pool:
+    with ThreadPoolExecutor(1, "gostage-body") as pool:
         return pool.submit(context.run, _with_a_loop_of_its_own, call).result()
 
 

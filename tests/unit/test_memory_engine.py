@@ -20,6 +20,7 @@ from gostage_core import (
     NoRetry,
     Retry,
     RunStatus,
+    RunTimeoutError,
     RunWorkflow,
     Sleep,
     StageFilter,
@@ -149,9 +150,13 @@ def test_who_waits_for_an_action_that_nobody_knows_is_told_so(engine: MemoryEngi
         @action("here.alone")
         def alone(ctx: ActionContext) -> None: ...
 
-        run = engine.submit(in_one_stage(alone.s()))
-    with pytest.raises(RunStuckError, match=r"no action is registered under 'here\.alone'"):
-        run.wait()
+        workflow = in_one_stage(alone.s())
+        runs = [engine.submit(one) for one in (workflow, in_one_stage(RunWorkflow(workflow)))]
+    for run in runs:
+        with pytest.raises(RunStuckError, match=r"no action is registered under 'here\.alone'"):
+            run.wait()
+        with pytest.raises(RunTimeoutError):
+            run.wait(timeout="1h")
 
 
 def test_who_waits_for_a_paused_run_is_told_so(engine: MemoryEngine) -> None:

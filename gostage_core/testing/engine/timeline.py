@@ -41,10 +41,8 @@ class Timeline:
 
     def has_timer_of(self, run_id: str) -> bool:
         """Tell whether a timer of the run, or of a run below it, is set."""
-        return any(
-            owner == run_id or owner.startswith(f"{run_id}.")
-            for owner in map(_run_of, self._client.zrange(self._key("wake"), 0, -1))
-        )
+        members = self._client.zrange(self._key("wake"), 0, -1)
+        return any(is_of(run_id, member.decode().partition(" ")[0]) for member in members)
 
     def _first(self, index: str) -> int | None:
         found = self._client.zrange(self._key(index), 0, 0, withscores=True)
@@ -61,8 +59,9 @@ class Timeline:
         )
 
 
-def _run_of(member: bytes) -> str:
-    return member.decode().partition(" ")[0]
+def is_of(run_id: str, other: str) -> bool:
+    """Tell whether the *other* run is this one, or a run below it."""
+    return other == run_id or other.startswith(f"{run_id}.")
 
 
 def _earliest(moments: Iterable[int | None]) -> int | None:

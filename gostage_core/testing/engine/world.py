@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from gostage_core.replies import send_reply
 from gostage_core.rescuer import Rescuer
 from gostage_core.run import Run
 from gostage_core.scheduling.firing import Firing
-from gostage_core.testing.engine.timeline import Timeline
+from gostage_core.testing.engine.timeline import Timeline, is_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,12 +86,15 @@ class World:
         if self._step():
             return
         latest = self._clock.microseconds + seconds * _SECOND
-        if self._pass_until(self._timeline.next(), latest):
-            self._look_for_progress(self._run_of(channels))
-        elif latest < float("inf"):
-            self._move_to(round(latest))
-        else:
-            raise self._stuck(self._run_of(channels))
+        has_passed = self._pass_until(self._timeline.next(), latest)
+        if math.isfinite(latest):
+            if not has_passed:
+                self._move_to(round(latest))
+            return
+        run_id = self._run_of(channels)
+        if not has_passed or self._goes_on_for_ever(run_id):
+            why = Run(self.state, run_id).why()
+            raise RunStuckError(run_id, f"is {why.status}: {why.text}")
 
     def hand_over(self, hint: Hint) -> None:
         """Give a message to a worker that is free."""
@@ -142,20 +146,15 @@ class World:
         prefix = self.state.keys.of("events", "")
         return next((one.removeprefix(prefix) for one in channels if one.startswith(prefix)), "")
 
-    def _look_for_progress(self, run_id: str) -> None:
-        """See that time does not go on for ever for a run that nothing will change."""
-        if any(one == run_id and n >= _MOST_RELEASES for (one, _), n in self._left.items()):
-            raise self._stuck(run_id)
+    def _goes_on_for_ever(self, run_id: str) -> bool:
+        """Tell whether time goes on again and again for a run that nothing of it will change."""
+        if any(n >= _MOST_RELEASES and is_of(run_id, one) for (one, _), n in self._left.items()):
+            return True
         length = self.state.client.llen(self.state.keys.of("journal", run_id))
         standing = (run_id, int(length))
         self._fruitless = self._fruitless + 1 if standing == self._awaited else 0
         self._awaited = standing
-        if self._fruitless >= _MOST_FRUITLESS:
-            if not self._timeline.has_timer_of(run_id):
-                raise self._stuck(run_id)
-            self._fruitless = 0
-
-    def _stuck(self, run_id: str) -> RunStuckError:
+        if self._fruitless < _MOST_FRUITLESS:
+            return False
         self._fruitless = 0
-        why = Run(self.state, run_id).why()
-        return RunStuckError(run_id, f"is {why.status}: {why.text}")
+        return not self._timeline.has_timer_of(run_id)

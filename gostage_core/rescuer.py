@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -92,7 +91,7 @@ class Rescuer:
     def _tick_once(self) -> bool:
         """Do what one look finds; tell whether it may not have found all."""
         self._broker_away = False
-        judge = not self._out_of_reach and time.monotonic() >= self._judge_from
+        judge = not self._out_of_reach and self._state.machine.monotonic() >= self._judge_from
         try:
             due = self._state.tick((), judge=judge, limit=_BATCH)
         except StoreUnavailableError:
@@ -100,7 +99,7 @@ class Rescuer:
             raise
         if self._out_of_reach:
             self._out_of_reach = False
-            self._judge_from = time.monotonic() + self._state.settings.lease
+            self._judge_from = self._state.machine.monotonic() + self._state.settings.lease
         self._bury(due)
         self._rouse(due)
         self._look_for(due)
@@ -234,7 +233,7 @@ class Rescuer:
         except CorruptRunError as error:
             end_unreadable(self._state, claim, error)
             return
-        failure, delay = overtime_of(claim, entry)
+        failure, delay = overtime_of(claim, entry, self._state.machine.random())
         self._go_on(run_id, report_failure(self._state, claim, entry, failure, delay))
 
     def _send(self, run_id: str, entry: str, carrier: bytes) -> None:

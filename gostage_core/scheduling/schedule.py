@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -159,7 +158,7 @@ def make_schedule(
     word = state.schedule(
         name,
         replace=replace,
-        nonce=uuid.uuid4().hex,
+        nonce=state.machine.token(),
         due=following(when, now),
         timing=when.model_dump_json(),
         policy=how.model_dump_json(),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gostage_core.machine import MACHINE
 from gostage_core.state import scripts
 from gostage_core.state.client import connect, our_errors
 from gostage_core.state.keys import Keys
 
 if TYPE_CHECKING:
+    from gostage_core.machine import Machine
     from gostage_core.settings import Settings
     from gostage_core.state.client import Client
 
@@ -22,11 +24,15 @@ HOLD_MS: Final = 2_000
 class Scripted:
     """What runs the scripts of one namespace."""
 
-    def __init__(self, settings: Settings, client: Client | None = None) -> None:
+    def __init__(
+        self, settings: Settings, client: Client | None = None, machine: Machine = MACHINE
+    ) -> None:
         """Nothing is sent yet. A *client* takes the place of one for ``settings.redis_url``."""
         self.settings = settings
         self.keys = Keys(settings.namespace)
         self.client = connect(settings.redis_url) if client is None else client
+        self.machine = machine
+        """Whose time and chance count for all that is done here."""
 
     def server_ms(self) -> int:
         """Return the server's clock in milliseconds."""

@@ -40,7 +40,7 @@ class FaultProxy:
         self._path = f"{parts.path}{_SUFFIX}"
         self._port = 0 if self._is_file else free_port()
         place = f"unix://{self._path}" if self._is_file else f"redis://{_HOST}:{self._port}/0"
-        self.url = f"{place}?{parts.query}"
+        self.url = f"{place}?{parts.query}" if parts.query else place
         self._weather = Weather()
         self._connections: set[Connection] = set()
         self._loop = asyncio.new_event_loop()

@@ -115,6 +115,11 @@ class Rescuer:
             self._lose(process, slot, member, counted=True)
         self._state.end_lease(process)
 
+    def give_back(self, process: str, slot: str, member: str) -> None:
+        """Take back at once what the books of a living process have, and it is not at."""
+        logger.warning("process %s is not at %s; that goes to others", process, member)
+        self._lose(process, slot, member, counted=False)
+
     def _bury(self, due: Due) -> None:
         for process, claims in due.dead.items():
             logger.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from celery import bootsteps, signals
+from celery.worker import state as worker_state
 
+from gostage_core.audit import Audit
 from gostage_core.broker.depth import queue_depth
+from gostage_core.broker.hints import HINT_TASK
 from gostage_core.errors import UnavailableError
 from gostage_core.preflight import check_server
 from gostage_core.replies import send_reply
@@ -98,6 +102,12 @@ class Household:
         """
         return {process_name(self._worker.hostname, pid) for pid in self._pids()}
 
+    def at_work(self) -> set[str]:
+        """Return what messages name that this worker took and has not done with: "run entry"."""
+        return {
+            " ".join(map(str, request.args)) for request in _requests() if request.name == HINT_TASK
+        }
+
     def _pids(self) -> Iterator[int]:
         yield os.getpid()
         for pid in (getattr(self._worker.pool, "info", None) or {}).get("processes", ()):
@@ -107,6 +117,13 @@ class Household:
                 continue
             if state not in _GONE and state != psutil.STATUS_STOPPED:
                 yield pid
+
+
+def _requests() -> list[Any]:
+    while True:
+        # They change while they are looked at: the event loop is in another thread.
+        with contextlib.suppress(RuntimeError):
+            return [*worker_state.reserved_requests, *worker_state.active_requests]
 
 
 class Repeating(threading.Thread):
@@ -158,6 +175,7 @@ class Watch(Repeating):
             self._depth,
             partial(send_reply, installation.state),
         )
+        self._audit = Audit(installation.state, self._rescuer)
         self._known: set[str] = set()
 
     def once(self) -> None:
@@ -167,6 +185,7 @@ class Watch(Repeating):
             self._rescuer.lost(process)
         self._known = living
         self._rescuer.tick()
+        self._audit.look(living, self._household.at_work)
 
     def end(self) -> None:
         """Stop, and give back at once what this worker still holds."""

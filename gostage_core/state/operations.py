@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
+import redis
+
 from gostage_core.state import scripts
 from gostage_core.state.client import connect, our_errors
 from gostage_core.state.keys import Keys
@@ -19,6 +21,9 @@ GRACE_MS: Final = 1_000
 
 HOLD_MS: Final = 2_000
 """How long a rescuer keeps what it was handed before another one may be handed it."""
+
+_PUSH: Final = "for i = 2, #ARGV do redis.call(ARGV[1], KEYS[1], ARGV[i]) end"
+"""What goes on was let in before the server was full; so must be the message that says so."""
 
 
 class Ready(NamedTuple):
@@ -287,11 +292,12 @@ class State:
 
     def push(self, queue: str, texts: list[str], head: bool) -> None:
         """Put messages onto a queue of the broker, where that is this very server."""
+        push, command = (self.client.rpush, "RPUSH") if head else (self.client.lpush, "LPUSH")
         with our_errors(url=self.settings.redis_url):
-            if head:
-                self.client.rpush(queue, *texts)
-            else:
-                self.client.lpush(queue, *texts)
+            try:
+                push(queue, *texts)
+            except redis.exceptions.OutOfMemoryError:
+                self.client.eval(scripts.THOUGH_FULL + _PUSH, 1, queue, command, *texts)
 
     def working(self) -> set[str]:
         """Return the processes that work on something now. Reads the name of every key."""
@@ -338,6 +344,12 @@ class State:
         with our_errors(url=self.settings.redis_url):
             whole, micro = self.client.time()
         return whole * 1000 + micro // 1000
+
+    def server_id(self) -> str:
+        """Return what tells this start of this server from any other."""
+        with our_errors(url=self.settings.redis_url):
+            info = cast("dict[str, object]", self.client.info("server"))
+        return str(info.get("run_id", ""))
 
     def end_lease(self, process: str) -> None:
         """Let the lease of a process that has ended be over.

@@ -32,12 +32,13 @@ def tell(*words: str) -> None:
         os.write(_file(os.environ[VARIABLE]), f"{' '.join(words)}\n".encode())
 
 
-def heard(path: Path) -> Counter[str]:
-    """Return how often each first word was told, by all workers."""
+def heard(path: Path, run_id: str | None = None) -> Counter[str]:
+    """Return how often each first word was told by all workers, of all runs or of one."""
     if not path.exists():
         return Counter()
     with path.open() as lines:
-        return Counter(line.partition(" ")[0].strip() for line in lines)
+        words = (line.split() for line in lines)
+        return Counter(first for first, run, *_ in words if run_id in (None, run))
 
 
 @cache

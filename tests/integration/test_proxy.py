@@ -51,8 +51,10 @@ def test_a_black_hole_lets_nothing_arrive_until_it_is_healed(
     proxy.black_hole()
     with pytest.raises(redis.TimeoutError):
         client.incr("count")
+    assert proxy.is_holding(b"INCRBY")
     proxy.heal()
     eventually(lambda: client.get("count") == b"2")
+    assert not proxy.is_holding(b"INCRBY")
 
 
 def test_half_a_black_hole_lets_the_other_half_through(
@@ -88,6 +90,17 @@ def test_a_cut_ends_a_connection_that_waits_for_an_answer(
         with pytest.raises(redis.ConnectionError):
             waiting.get_message(timeout=10)
     assert client.ping()
+
+
+def test_connections_that_were_forgotten_are_silent_and_new_ones_are_not(
+    proxy: FaultProxy, client: redis.Redis
+) -> None:
+    client.ping()
+    assert proxy.forget() == 1
+    with pytest.raises(redis.TimeoutError):
+        client.ping()
+    proxy.heal()
+    assert client.ping(), "over another connection"
 
 
 def test_who_is_connected_goes_on_while_newcomers_are_refused(

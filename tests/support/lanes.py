@@ -85,6 +85,10 @@ class Lane:
                 self._free_at = loop.time() + len(data) / self._weather.rate
             self._deliver(self.end, data)
 
+    def is_holding(self, text: bytes) -> bool:
+        """Whether something waits that has *text* in it."""
+        return any(text in data for _, data in self._waiting)
+
     def _is_dark(self) -> bool:
         return self._direction in self._weather.dark
 
@@ -107,11 +111,16 @@ class Connection:
         self._dropping: DroppedAnswer | None = None
         self._open = 0
         self._is_cut = False
+        self._is_forgotten = False
 
     def pump(self) -> None:
         """Deliver what the weather held up."""
         for lane in self._lanes.values():
             lane.pump()
+
+    def is_holding(self, text: bytes) -> bool:
+        """Whether something is held up that has *text* in it."""
+        return any(lane.is_holding(text) for lane in self._lanes.values())
 
     def cut(self) -> None:
         """Reset both ends, also one that is still being opened; what is under way is lost."""
@@ -119,6 +128,10 @@ class Connection:
         for lane in self._lanes.values():
             if lane.end is not None:
                 _reset(lane.end)
+
+    def forget(self) -> None:
+        """Carry nothing any more, and tell neither end."""
+        self._is_forgotten = True
 
     def opened(self, to: Direction, end: asyncio.Transport) -> None:
         """Take one end, to which *to* leads."""
@@ -132,12 +145,15 @@ class Connection:
         """Let the other end know, once what is before that has arrived."""
         self._open -= 1
         self._lanes[to].end = None
-        self._lanes[_OTHER[to]].put(_END)
+        if not self._is_forgotten:
+            self._lanes[_OTHER[to]].put(_END)
         if not self._open:
             self._over(self)
 
     def received(self, on: Direction, data: bytes) -> None:
         """Carry *data* on, unless it is an answer that is to be dropped."""
+        if self._is_forgotten:
+            return
         if on is Direction.TO_SERVER:
             self._dropping = self._dropping or self._drop_for(data)
         elif self._dropping is not None:

@@ -80,13 +80,25 @@ class FaultProxy:
         """
         self._change(dark=frozenset(directions or _BOTH))
 
+    def is_holding(self, text: bytes) -> bool:
+        """Tell whether something that has *text* in it was sent and has not arrived."""
+        return self._ask(lambda: any(one.is_holding(text) for one in self._connections))
+
     def refuse(self) -> None:
         """Take no new connections; those that are open go on."""
         self._ask(self._stop_listening)
 
     def cut(self, most: int | None = None) -> int:
         """Reset connections, *most* of them or all; return how many."""
-        return self._ask(lambda: self._cut(most))
+        return self._ask(lambda: self._each(Connection.cut, most))
+
+    def forget(self) -> int:
+        """Carry nothing more over the connections that are open, ever; return how many.
+
+        As a firewall does that has forgotten them: neither end is told, and new ones are as good
+        as any.
+        """
+        return self._ask(lambda: self._each(Connection.forget, None))
 
     def drop_answer(self, request: bytes = b"") -> DroppedAnswer:
         """Pass on the next request that has *request* in it, and reset before its answer."""
@@ -108,10 +120,10 @@ class FaultProxy:
 
         self._ask(change)
 
-    def _cut(self, most: int | None) -> int:
+    def _each(self, do: Callable[[Connection], None], most: int | None) -> int:
         chosen = tuple(self._connections)[:most]
         for connection in chosen:
-            connection.cut()
+            do(connection)
         return len(chosen)
 
     async def _listen(self) -> None:

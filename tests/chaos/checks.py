@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, cast
 
 from gostage_core import RunStatus
+from gostage_core.errors import GostageError
 from tests.chaos.workload import ACTIONS
 from tests.support.eventually import eventually
 from tests.support.invariants import Queues, Snapshot, check_one
@@ -46,11 +47,14 @@ def check_run(run: Run, state: State, queues: Queues) -> list[JournalEntry]:
     """Check one run; return its journal.
 
     Raises:
-        Lost: it has not completed all of its actions.
+        Lost: it is not there, or has not completed all of its actions.
         CommittedTwice: it has completed one of them more often.
         AssertionError: anything else is not as it must be.
     """
-    result, journal = run.result(), run.journal()
+    try:
+        result, journal = run.result(), run.journal()
+    except GostageError as error:
+        raise Lost(str(error)) from error
     completed = [entry.entry for entry in journal if entry.kind == "action.completed"]
     if len(completed) != len(set(completed)):
         raise CommittedTwice(f"{run.run_id}: {Counter(completed).most_common(3)}")
@@ -73,7 +77,7 @@ def check_idle(state: State, queue: str, timeout: float = 60) -> None:
 
     def left() -> dict[str, object]:
         queues = Queues.of(state)
-        messages = cast("int", state.client.llen(queue))
+        messages = state.client.llen(queue)
         return {"timers": queues.wake, "claims": queues.claimed, "messages": messages}
 
     eventually(lambda: not any(left().values()), timeout)

@@ -73,7 +73,6 @@ class Figures:
 
     def lines(self) -> Iterator[str]:
         """All of it, for people."""
-        commits = self.told["ended:committed"]
         answers = {
             word.removeprefix("ended:"): count
             for word, count in sorted(self.told.items())
@@ -88,14 +87,17 @@ class Figures:
             f"lost {self.lost}, committed twice {self.twice}, wrong {self.wrong}, "
             f"left behind {self.left}"
         )
+        tries = self.told["ended:retrying"]
+        bodies = self.told["body"] - tries
         yield (
-            f"bodies executed {self.told['body']:,}, committed {self.runs * ACTIONS:,}: "
-            f"{self.told['body'] / max(1, self.runs * ACTIONS):.4f} a commit; "
-            f"fenced {self.told['ended:fenced']}; submits refused and repeated {self.refused}"
+            f"bodies executed {bodies:,} beside {tries:,} that were to fail, "
+            f"{bodies / max(1, self.runs * ACTIONS):.4f} a commit; "
+            f"zombies fenced {self.told['ended:fenced']}; "
+            f"submits refused and repeated {self.refused}"
         )
         yield (
-            f"messages sent again {self.told['again']:,}; attempts told of {commits:,} commits, "
-            f"answers {answers}"
+            f"messages sent again {self.told['again'] - tries:,} beside those of {tries:,} tries "
+            f"that were due; workers heard {answers}"
         )
         yield from self._table()
         yield from self.troubles[:_TROUBLES_SHOWN]

@@ -36,6 +36,11 @@ def black_hole(scene: Scene) -> Strike | None:
     return _strike(scene, "dark", seconds, lambda way: way.black_hole(*ways), heal)
 
 
+def forget(scene: Scene) -> Strike | None:
+    """Connections that are open carry nothing more, and nobody is told."""
+    return _strike(scene, "forget", 0, lambda way: way.forget())
+
+
 def refuse(scene: Scene) -> Strike | None:
     """Connections are reset, and no new one is taken for a while."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import resource
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from tests.chaos.scene import Hit, Scene, Strike
@@ -23,6 +24,22 @@ def kill_server(scene: Scene) -> Strike | None:
     strike = scene.note("server", scene.held_by_all())
     server.kill()
     time.sleep(scene.dice.uniform(0, 1.5))
+    server.start()
+    return strike
+
+
+def lose_moments(scene: Scene) -> Strike | None:
+    """The server loses what it wrote in its last moment, as at a power failure, and is started."""
+    server = scene.crew.server
+    if scene.suffers(server):
+        return None
+    log = server.log
+    kept = log.stat().st_size
+    time.sleep(scene.dice.uniform(0.1, 1))
+    strike = scene.note("power", scene.held_by_all())
+    server.kill()
+    if server.log == log:  # it was not rewritten meanwhile
+        os.truncate(log, scene.dice.randint(kept, log.stat().st_size))
     server.start()
     return strike
 
@@ -85,7 +102,8 @@ def copy_messages(scene: Scene) -> Strike | None:
 
 def delay_messages(scene: Scene) -> Strike | None:
     """Messages are taken away, and come when they have been sent again, perhaps."""
-    items = [item for item in _some_items(scene) if scene.state.client.lrem(scene.queue, 1, item)]
+    remove: Any = scene.state.client.lrem  # whose stubs know of text alone
+    items = [item for item in _some_items(scene) if remove(scene.queue, 1, item)]
     if not items:
         return None
     return _come_later(scene, "late", items, [named_by(item) for item in items])
@@ -94,7 +112,9 @@ def delay_messages(scene: Scene) -> Strike | None:
 def lose_messages(scene: Scene) -> Strike | None:
     """The queue is deleted."""
     with scene.state.client.pipeline() as pipe:
-        items, _ = pipe.lrange(scene.queue, 0, -1).delete(scene.queue).execute()
+        pipe.lrange(scene.queue, 0, -1)
+        pipe.delete(scene.queue)
+        items, _ = pipe.execute()
     return scene.note("loss", [named_by(item) for item in items])
 
 

@@ -91,7 +91,7 @@ class Storm:
                 journal = check_run(run, state, queues)
             except AssertionError as error:
                 figures.blame(error)
-                journal = run.journal()
+                continue
             for one, entry in hits[run.run_id]:
                 figures.measure(one, entry, journal)
         self._check_all(lambda: check_forgotten(state))

@@ -117,10 +117,10 @@ def test_messages_and_workers_of_runs_that_are_gone_leave_nothing_behind(
 def keys_of(crew: Crew, runs: list[Run]) -> list[bytes]:
     """What the server has of these runs, the names of keys and what is in the indexes."""
     client, keys = crew.state.client, crew.state.keys
-    names = cast("list[bytes]", client.keys(f"{keys.prefix}*"))
-    indexes = ("wake", "runs", "expiry")
-    members = [m for name in indexes for m in client.zrange(keys.of(name), 0, -1)]  # type: ignore[union-attr]
-    return [one for one in (*names, *members) if any(r.run_id.encode() in one for r in runs)]
+    found = cast("list[bytes]", client.keys(f"{keys.prefix}*"))
+    for name in ("wake", "runs", "expiry"):
+        found += cast("list[bytes]", client.zrange(keys.of(name), 0, -1))
+    return [one for one in found if any(run.run_id.encode() in one for run in runs)]
 
 
 def test_malformed_messages_between_those_of_runs_stop_no_worker(crew: Crew, busy: Busy) -> None:

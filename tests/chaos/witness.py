@@ -59,7 +59,7 @@ class _Witnessed:
         return ended
 
 
-@signals.celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
+@signals.celeryd_after_setup.connect(weak=False)
 def _hook_in(instance: Any, **_: Any) -> None:
     installation = installation_of(instance.app)
     if installation is not None:

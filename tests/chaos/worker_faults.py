@@ -38,10 +38,9 @@ def kill_worker(scene: Scene) -> Strike | None:
 def ask_to_end(scene: Scene) -> Strike | None:
     """SIGTERM to a worker's main process, or to all its processes as service managers do."""
     member = scene.idle_member()
-    pid = member and member.worker.pid
-    if member is None or pid is None:
+    if member is None or not member.processes:
         return None
-    asked = member.processes if scene.dice.random() < 0.5 else [pid]
+    asked = member.processes[: scene.dice.choice((1, None))]
     strike = scene.note("term", member.holds(scene.state))
     send(asked, signal.SIGTERM)
     return strike

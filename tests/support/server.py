@@ -69,6 +69,12 @@ class RedisServer:
         assert self._process is not None, "the server was not started"
         return self._process.pid
 
+    @property
+    def log(self) -> Path:
+        """The file that it appends every write to now."""
+        files = self.data_dir.glob("appendonlydir/*.incr.aof")
+        return max(files, key=lambda file: file.stat().st_mtime)
+
     def client(self) -> redis.Redis:
         """Return a new client that returns bytes."""
         return redis.Redis(port=self.port)

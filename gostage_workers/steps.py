@@ -105,7 +105,9 @@ class Household:
     def at_work(self) -> set[str]:
         """Return what messages name that this worker took and has not done with: "run entry"."""
         return {
-            " ".join(map(str, request.args)) for request in _requests() if request.name == HINT_TASK
+            " ".join(map(str, request.args))
+            for request in _requests()
+            if request.type == HINT_TASK  # its name is that of the action
         }
 
     def _pids(self) -> Iterator[int]:

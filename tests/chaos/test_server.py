@@ -18,12 +18,12 @@ from tests.chaos.directed import (
     row_of,
 )
 from tests.chaos.server_faults import limit_files
+from tests.support.crew import Crew
 from tests.support.eventually import eventually
 
 if TYPE_CHECKING:
     from gostage_core import Run
     from tests.chaos.conftest import Told
-    from tests.support.crew import Crew
     from tests.support.gated import Gate
 
 pytestmark = pytest.mark.chaos
@@ -69,6 +69,18 @@ def test_a_run_goes_on_from_what_is_left_when_the_last_moments_of_the_server_are
     crew.server.start()
     assert_committed_once(run)
     assert told(run)["ended:committed"] > 300, "what was lost was done once more"
+
+
+def test_a_long_body_is_left_to_its_worker_when_the_server_was_started_anew(gate: Gate) -> None:
+    env = {"GOSTAGE_LEASE": "0.6s", "GOSTAGE_TICK": "0.1s"}
+    with Crew(2, modules=["tests.support.gated"], env=env) as crew:
+        run = held_run(crew, gate)
+        crew.server.restart()
+        let_leases_lapse(crew)  # those of the test's own settings: several of the workers'
+        gate.open()
+        assert_committed_once(run)
+        assert run.store["held"] == [1]
+        assert not entries(run, "action.released")
 
 
 def test_a_server_without_memory_refuses_new_runs_and_those_at_work_end(

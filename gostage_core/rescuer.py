@@ -104,10 +104,10 @@ class Rescuer:
         self._rouse(due)
         self._look_for(due)
         self._invite(due)
-        for name in due.schedules:
-            self._one(partial(self._fire, name), partial(self._aside, "schedules", name))
         for run_id in due.expired:
             self._one(partial(self._state.purge, run_id), partial(self._aside, "expiry", run_id))
+        for name in due.schedules:  # last: a full server refuses new runs
+            self._one(partial(self._fire, name), partial(self._aside, "schedules", name))
         return max(map(len, (due.timers, due.unseen, due.expired, due.throttles))) >= _BATCH
 
     def leave(self, processes: Iterable[str]) -> None:
@@ -122,6 +122,11 @@ class Rescuer:
         for slot, member in self._state.claims_of(process).items():
             self._lose(process, slot, member, counted=True)
         self._state.end_lease(process)
+
+    def give_back(self, process: str, slot: str, member: str) -> None:
+        """Take back at once what the books of a living process have, and it is not at."""
+        logger.warning("process %s is not at %s; that goes to others", process, member)
+        self._lose(process, slot, member, counted=False)
 
     def _invite(self, due: Due) -> None:
         for key in due.throttles:

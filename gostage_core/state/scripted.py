@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from gostage_core.machine import MACHINE
 from gostage_core.state import scripts
@@ -39,6 +39,12 @@ class Scripted:
         with our_errors(url=self.settings.redis_url):
             whole, micro = self.client.time()
         return whole * 1000 + micro // 1000
+
+    def server_id(self) -> str:
+        """Return what tells this start of this server from any other."""
+        with our_errors(url=self.settings.redis_url):
+            info = cast("dict[str, object]", self.client.info("server"))
+        return str(info.get("run_id", ""))
 
     def _run(self, name: str, run_id: str, *args: object, key: str = "") -> scripts.Reply:
         with our_errors(run_id, self.settings.redis_url):

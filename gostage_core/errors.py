@@ -47,7 +47,8 @@
     ├── ScheduleError                   one schedule; .name
     │   ├── InvalidScheduleError        (also ValueError) what it says cannot be
     │   ├── ScheduleExistsError
-    │   └── ScheduleNotFoundError
+    │   ├── ScheduleNotFoundError
+    │   └── CorruptScheduleError        its record in Redis is not one of ours
     ├── ProcessDiedError                what an attempt whose own process died failed with
     ├── PoisonedError                   what an action that loses every worker failed with
     ├── HookError                       what a hook of a middleware cannot do, or leaves behind
@@ -499,6 +500,16 @@ class ScheduleNotFoundError(ScheduleError):
 
     def __str__(self) -> str:
         return f"there is no schedule {self.name!r}; see them with 'gostage schedule list'"
+
+
+class CorruptScheduleError(ScheduleError):
+    """The schedule's record in Redis cannot be read as one of ours. Nothing was changed."""
+
+    def __str__(self) -> str:
+        return (
+            f"the record of schedule {self.name!r} is damaged: {self.detail}; remove it, or put "
+            f"another one in its place"
+        )
 
 
 class ProcessDiedError(GostageError):

@@ -109,7 +109,10 @@ class Runner(RunFinder):
 
     @classmethod
     def over(cls, state: State, send: Send, middleware: Iterable[Middleware] = ()) -> Self:
-        """Return a runner over a state and a way of messages that are at hand; for test kits."""
+        """Return a runner over a state and a way of messages that are at hand.
+
+        It looks at no queue: ``GOSTAGE_MAX_QUEUED`` is not asked for.
+        """
         runner = cls.__new__(cls)
         runner._assemble(state, send, lambda: None, middleware)
         return runner

@@ -116,7 +116,7 @@ class Controls(Scripted):
         return answer_of(reply, "created")
 
     def purge(self, run_id: str, why: str = "") -> Answer:
-        """Forget a run that has ended: ``purged``, ``live`` or ``gone``.
+        """Forget a run that has ended: ``purged``, ``live`` (or the run above it is) or ``gone``.
 
         Given *why*, as JSON, one that has not is ended first, and child runs are forgotten with it.
         """

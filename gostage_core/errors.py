@@ -430,7 +430,10 @@ class HistoryLostError(RunError):
     """What is asked for is older than the history that the run keeps."""
 
     def __str__(self) -> str:
-        return f"run {self.run_id!r} does not know any more {self.detail}; GOSTAGE_MAX_JOURNAL"
+        return (
+            f"run {self.run_id!r} does not know any more {self.detail}; raise GOSTAGE_MAX_JOURNAL "
+            f"for runs with long histories"
+        )
 
 
 class RunFailedError(RunError):

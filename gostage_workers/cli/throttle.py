@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def throttle() -> None:
-    """Look at throttles, and set other numbers for them than the actions bring."""
+    """Look at throttles, and set other numbers for them than actions say."""
 
 
 @throttle.command("list")

@@ -265,7 +265,7 @@ def test_why_tells_of_a_run_in_a_line_and_of_each_action_where_asked(
     assert line.startswith(f"{run.run_id} is running: s/note ")
     assert line.endswith("(and 1 more)")
     first, *others = done(shell.gostage("why", run.run_id, "--all")).splitlines()
-    assert first == line
+    assert first.startswith(f"{run.run_id} is running: s/note ")
     assert [one.split()[0] for one in others] == ["s/note", "s/Sleep"]
     told = read(shell.gostage("why", run.run_id, "--json"))
     assert told.keys() == {"run_id", "status", "text", "reasons"}

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from gostage_core.errors import ScheduleNotFoundError
 from gostage_core.scheduling.plan import Stored
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Firing:
             run_id,
             stored.name,
             due=due,
+            at=at,
             following=following,
             passed=passed,
             overlap=overlap,
@@ -78,11 +80,18 @@ class Firing:
 
 
 def trigger(state: State, stored: Stored, *, reason: str, actor: str) -> tuple[str, Answer]:
-    """Submit a run of a schedule now, whatever its times and its last run."""
+    """Submit a run of a schedule now, whatever its times and its last run.
+
+    Raises:
+        ScheduleNotFoundError: it was removed meanwhile.
+    """
     run_id = f"{scheduled_run_id(stored.name, state.server_ms())}-{state.machine.token(3)}"
     details = {"actor": actor, "reason": reason}
     run = stored.new_run(run_id, state.machine.token(), state.settings.bounds, details)
-    return run_id, state.fire(run_id, stored.name, due=None, run=run.arguments())
+    answer = state.fire(run_id, stored.name, due=None, run=run.arguments())
+    if answer.word == "gone":
+        raise ScheduleNotFoundError(stored.name)
+    return run_id, answer
 
 
 def scheduled_run_id(name: str, at: int) -> str:

@@ -235,6 +235,8 @@ def _check_history(run: Snapshot) -> None:
         if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
             assert n not in over, f"{run.run_id}: entry {n} ends twice"
             over.add(n)
+        if kind == "action.reopened":
+            over.discard(n)
 
 
 def _check_status(run: Snapshot) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
-from gostage_core import Action, ActionContext, Retry, Stage, Workflow
+from gostage_core import Action, ActionContext, Retry, Sleep, Stage, Throttle, Workflow
 from gostage_core.attempt import Moment
 from gostage_core.authoring.waits import Delivery
 from gostage_core.errors import CorruptRunError
@@ -233,6 +234,54 @@ class Fail(Action):
             raise ValueError("é")
 
 
+class Ask(Action):
+    """Does something once, waits for a signal, and fails unless that says that all is well."""
+
+    def execute(self, ctx: ActionContext) -> None:
+        ctx.once("call", lambda: {"é": 1})
+        if ctx.wait_for("answer") != "well":
+            raise ValueError("unwell")
+
+
+def hold_and_try_again(bench: Bench) -> None:
+    """Have a run do and suffer whatever may be asked of it from outside."""
+    workflow = Workflow("asks")
+    workflow.add_stage(Stage("s", [Busy().options(compensate=Busy()), Sleep(60), Ask()]))
+    run = bench.submit(workflow)
+    for _ in range(2):
+        bench.step()
+    run.pause("a while")
+    run.resume()
+    run.signal("answer", "unwell")
+    assert bench.drain(run).compensated is True
+    plain = Workflow("asks")
+    plain.add_stage(Stage("s", [Busy(), Ask()]))
+    run = bench.submit(plain)
+    run.signal("answer", "unwell")
+    bench.drain(run)
+    forked = run.fork("Ask", store={"x": Decimal(1)})
+    run.retry(skip=["Ask"], store={"given": 2})
+    forked.cancel()
+    assert bench.drain(run).status == "completed"
+    forked.delete()
+
+
+def throttle_and_schedule(bench: Bench) -> None:
+    """Let one run at a time through, and have another one submitted at its time."""
+    workflow = Workflow("one", throttle=Throttle(concurrency=1))
+    workflow.add_stage(Stage("s", [Busy().options(throttle=Throttle("gate", concurrency=1))]))
+    first, second = bench.submit(workflow), bench.submit(workflow)
+    bench.pass_time()  # their messages are looked for
+    bench.state.invite("gate", "set", 2, 0, 0)
+    bench.drain(first)
+    bench.drain(second)
+    bench.runner.schedules.add("nightly", workflow, every=3600)
+    schedule = bench.runner.schedules["nightly"]
+    bench.drain(schedule.trigger())
+    schedule.pause()
+    schedule.remove()
+
+
 def test_every_operation_leaves_the_same(twin: Twin, fresh_registry: None) -> None:
     bench = Bench(Settings(namespace="twin"), twin)
     state, keys = bench.state, bench.state.keys
@@ -266,6 +315,8 @@ def test_every_operation_leaves_the_same(twin: Twin, fresh_registry: None) -> No
     other.cancel()
     for one in (run, other):
         state.purge(one.run_id)
+    hold_and_try_again(bench)
+    throttle_and_schedule(bench)
     assert {scripts.digest(name) for name in scripts.names()} <= twin.ran
     bench.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -47,7 +48,8 @@ class Twin(redis.Redis):
         if name == "TIME":
             seconds, micro = self.real.time()
             self.memory.clock.microseconds = seconds * 1_000_000 + micro
-        elif name in _SCRIPTS:
+            return self.twin.time()
+        if name in _SCRIPTS:
             return self._script(args, options)
         answer, other = (outcome(one, args, options) for one in (self.real, self.twin))
         assert comparable(name, answer) == comparable(name, other), shown(args)
@@ -68,7 +70,7 @@ class Twin(redis.Redis):
         super().close()
 
     def _script(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        self.ran.add(args[1])
+        self.ran.add(args[1] if args[0] == "EVALSHA" else sha1(args[1].encode()).hexdigest())
         before = self.memory.snapshot()
         first = self._now()
         answer = outcome(self.real, args, options)

@@ -221,13 +221,17 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
 
 
 def _check_history(run: Snapshot) -> None:
-    over: set[int] = set()
+    over: dict[int, str] = {}
     for _at, kind, n, *_ in run.journal:
+        if kind == "action.reopened":
+            was = over.pop(n, "")  # a hook behind a scope is asked again whenever that ends
+            assert was != "action.completed" or str(n) in run.hooks, f"{run.run_id}: {n} again"
         if kind == "action.started":
             assert n not in over, f"{run.run_id}: entry {n} begins again behind its end"
         if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
-            assert n not in over, f"{run.run_id}: entry {n} ends twice"
-            over.add(n)
+            was_skipped = kind == "action.skipped" and over.get(n) == "action.failed"
+            assert n not in over or was_skipped, f"{run.run_id}: entry {n} ends twice"
+            over[n] = kind
 
 
 def _check_status(run: Snapshot) -> None:
@@ -239,10 +243,10 @@ def _check_status(run: Snapshot) -> None:
         wanted = "paused"
     elif "began" not in run.header:
         wanted = "pending"
-    elif busy or (run.header.get("verdict") and not run.live):
+    elif busy or ("verdict" in run.header and "undoing" not in run.header):
         wanted = "running"
     else:
-        wanted = "waiting" if outside else "sleeping"
+        wanted = "waiting" if outside or "held" in run.header else "sleeping"
     assert run.header["status"] == wanted, where
 
 

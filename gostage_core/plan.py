@@ -186,7 +186,7 @@ class NewRun:
             *(run_throttle(definition, self.concurrency_key), self.concurrency_key),
             *(limits.max_added_actions, limits.max_added_stages, limits.max_child_depth),
             *(self.bounds.journal, self.bounds.store_bytes, self.bounds.past_bytes),
-            *(self.details, self.reply_to),
+            *(self.bounds.grace_ms, self.details, self.reply_to),
             *(len(self.tags), *self.tags),
             *(len(self.values), *(part for pair in self.values.items() for part in pair)),
             *before,

@@ -128,7 +128,7 @@ class Fork:
             *(uuid.uuid4().hex, "", "join", header["workflow"], definition),
             *(0, bounds.retention_ms, "", header.get("throttle", b""), header.get("group", b"")),
             *(header["most_actions"], header["most_stages"], header["most_children"]),
-            *(bounds.journal, bounds.store_bytes, bounds.past_bytes),
+            *(bounds.journal, bounds.store_bytes, bounds.past_bytes, bounds.grace_ms),
             *(json.dumps(details, separators=(",", ":")), ""),
             *(len(tags), *tags),
             *(0, "", "", "", "", 0),

@@ -122,5 +122,8 @@ call("ZREM", K.sent(), id .. " " .. n)
 if l.timeout > 0 then
   call("ZADD", K.wake(), now + l.timeout + grace, id .. " " .. n .. " t")
 end
+if run.stop and run.grace then
+  call("ZADD", K.wake(), now + run.grace, id .. " " .. n .. " c")
+end
 jot(id, "action.started", n, run.revision, string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where))
 return answer()

@@ -18,8 +18,7 @@
 local id, stage_id, spec, details, window = arg(), arg(), arg(), arg(), number()
 local run = load_run(id)
 call("ZREM", K.wake(), id .. " u")
-local v = call("HMGET", K.run(id), "verdict", "undoing")
-if not run or TERMINAL[run.status] or not v[1] or v[2] then
+if not run or TERMINAL[run.status] or not run.verdict or call("HEXISTS", K.run(id), "undoing") == 1 then
   return { "gone" }
 end
 local actions = {}
@@ -30,8 +29,8 @@ end
 local root, s = links(run, "0"), load_scope(run, "0")
 local stage = { id = stage_id, spec = spec, mode = "s", limit = "0", quorum = "0", policy = "f", initial = "", state = "",
                 actions = actions }
-call("HDEL", K.run(id), "stop", "drain")
-run.stop, run.drain = nil, nil
+call("HDEL", K.run(id), "stop", "drain", "grace")
+run.stop, run.drain, run.grace = nil, nil, nil
 local n = add_stage(run, root.last, stage, "0", "")
 note_revision(run, 0, details)
 call("HSET", K.run(id), "undoing", n)

@@ -64,9 +64,8 @@ elseif last and due ~= "" and overlap == "queue" then
   go_past(v[4] and "skipped" or nil)
   call("HSET", K.schedule(name), "queued", due)
   return { "queued" }
-elseif last and due ~= "" and overlap == "cancel" and not last.stop then
-  jot(last.id, "run.halting", 0, last.revision, why)
-  halt(last, "cancelled", why)
+elseif last and due ~= "" and overlap == "cancel" then
+  ask_to_end(last, "cancelled", why, new.grace)
 end
 if new.deadline > 0 then
   new.deadline = now + new.deadline

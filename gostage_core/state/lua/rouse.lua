@@ -40,10 +40,7 @@ elseif what == "u" then
   return { "compensate" }
 elseif what == "d" then
   call("ZREM", K.wake(), member)
-  if not run.stop then
-    jot(id, "run.halting", 0, run.revision, deadline)
-    halt(run, "failed", deadline, grace)
-  end
+  ask_to_end(run, "failed", deadline, grace)
   return ready_reply(run, "taken", window, "")
 end
 

@@ -74,6 +74,7 @@ waits.run = function()
   local above = call("HMGET", K.run(id), "deadline", "depth", "most_children", "group")
   child.deadline, child.depth, child.most_children = tonumber(above[1] or 0), tonumber(above[2]) + 1, above[3]
   child.group = above[4] or child.group
+  child.paused = run.paused and cjson.encode({ actor = "run " .. id })
   if child.depth > tonumber(child.most_children) then
     return { "limit", "max_child_depth", child.most_children }
   end

@@ -144,25 +144,37 @@ local function let_in(run)
   return call("HEXISTS", K.run(run.id), "throttle") == 0 or admit(throttle_of(run.id, "0"), "0")
 end
 
---- Begins a run, or begins it again; one that its throttle does not let in is held until it is invited.
-local function begin_run(run, before)
-  if not let_in(run) then
-    call("HSET", K.run(run.id), "held", 1)
-  elseif not begin(run, "0", before) then
+--- Begins a run that is let in, or begins it again where it was opened again.
+local function set_off(run)
+  local stage = call("HGET", K.run(run.id), "undoing")
+  if stage then
+    reopen_undoing(run, stage)
+  elseif not begin(run, "0", call("HGET", K.plan(run.id), "r0")) then
     finish(run, "completed")
+  end
+end
+
+--- Begins a run, also again; one that its throttle does not let in is held until it is invited.
+local function begin_run(run)
+  if let_in(run) then
+    set_off(run)
+  else
+    call("HSET", K.run(run.id), "held", 1)
+    set_status(run, standing_of(run.id))
   end
 end
 
 reopen_run = function(run, details)
   local v = call("HMGET", K.run(run.id), "began", "undoing")
-  call("HDEL", K.run(run.id), "stop", "drain", "ended", "compensated")
-  run.stop, run.drain = nil, nil
+  call("HDEL", K.run(run.id), "stop", "drain", "grace", "ended", "compensated")
+  run.stop, run.drain, run.grace = nil, nil, nil
   call("ZREM", K.expiry(), run.id)
   set_status(run, v[1] and "running" or "pending")
   jot(run.id, "run.retried", 0, run.revision, details)
-  if v[2] then
-    return reopen_undoing(run, v[2])
+  if not v[2] then
+    run.verdict = nil
+    call("HDEL", K.run(run.id), "why", "failed", "verdict")
+    mark_scope(run, "0")
   end
-  call("HDEL", K.run(run.id), "why", "failed", "verdict")
-  begin_run(run, mark_scope(run, "0"))
+  begin_run(run)
 end

@@ -68,6 +68,15 @@ local function sleep(run, r, at, phase)
   end
 end
 
+--- Gives an entry back what pausing took: its message, or its timer.
+local function set_going(run, r)
+  if r.state == "r" then
+    make_ready(run, r.n, r)
+  elseif r.state == "z" or (r.state == "w" and r.at > 0) then
+    call("ZADD", K.wake(), r.at, run.id .. " " .. r.n)
+  end
+end
+
 --- Looks at a member whose turn has come: nil when it is to begin, "now" when it was disabled or
 --- removed and its turn passes here, "before" when it has begun or ended already.
 local function passed(run, n)

@@ -24,6 +24,7 @@ from gostage_core.authoring.waits import (
     SignalWait,
     Timer,
 )
+from gostage_core.composition.composite import Composite
 from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
     CorruptRunError,
@@ -39,6 +40,7 @@ from gostage_core.errors import (
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
 from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
@@ -52,6 +54,7 @@ from gostage_core.verdict import (
     end_unreadable,
     entry_of,
     failure_at,
+    missed_wait,
     next_try,
     overtime,
     report_failure,
@@ -243,6 +246,8 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
             return given_up[0] if given_up else self._fail(port, error)
         self._reached(Moment.BODY_DONE)
+        if context.asked and isinstance(value, SignalWait) and isinstance(action, Composite | Hook):
+            return self._fail(port, _waits_already(port.entry.name, value.name))
         ended = self._end(port, value, have)
         # Where its timeout ended it, another thread was told what comes next, and has not sent it.
         return given_up[0] if given_up else ended
@@ -300,8 +305,10 @@ class Executor:
     def _fail(self, port: AttemptPort, error: BaseException) -> Ended:
         entry, claim = port.entry, port.claim
         failure = failure_at(entry, claim, error)
-        delay = next_try(entry, error, claim.fails + 1)
-        answer = self._patiently(lambda: report_failure(self._state, claim, entry, failure, delay))
+        delay, missed = next_try(entry, error, claim.fails + 1), missed_wait(error)
+        answer = self._patiently(
+            lambda: report_failure(self._state, claim, entry, failure, delay, missed)
+        )
         return Ended(answer.word, answer.next)
 
     def _interrupted(self, port: AttemptPort, error: KeyboardInterrupt | SystemExit) -> Ended:
@@ -360,6 +367,14 @@ def _refuse_changes(port: AttemptPort) -> None:
             f"{port.entry.name!r} waits for others now, and what changes the plan commits at its "
             f"end alone; conditions, and what wraps such an action, leave that to actions"
         )
+
+
+def _waits_already(name: str, signal: str) -> PlanError:
+    """Return why what is around a composite cannot wait: it would be taken for a phase of that."""
+    return PlanError(
+        f"{name!r} waits by itself; no condition of it, and nothing around it, can wait for signal "
+        f"{signal!r} too: put a WaitForSignal before it, and let a condition read what it stored"
+    )
 
 
 def _undo(entry: Entry) -> str:

@@ -192,7 +192,8 @@ class ActionContext:
         self._stage_id = stage_id
         self._port = port
         self._views: tuple[View, View] | None = None
-        self._waits = 0
+        self.asked = 0
+        """How often :meth:`wait_for` was called."""
         self._cancelled = False
         self._asked_at = time.monotonic()
         self._log: AttemptLog | None = None
@@ -319,7 +320,7 @@ class ActionContext:
         returns what it returned before, for retries too. So put effects after it, or in
         :meth:`once`. A signal is consumed by one entry, the oldest first; one that came before
         counts. What does not fit *type* is refused, noted in the journal, and waited on for
-        another one.
+        another one. For the bodies of actions, and middleware around them; a condition cannot wait.
 
         Args:
             name: of the signal, as :meth:`Run.signal` sends it.
@@ -328,15 +329,16 @@ class ActionContext:
                 the action's own ``timeout``.
 
         Raises:
-            SignalTimeoutError: none came within *timeout*.
+            SignalTimeoutError: none came within *timeout*. What catches it goes on so in later
+                tries too; where it fails the try, the next one waits anew.
             InvalidKeyError: nothing can be called *name*.
             UnknownTypeError: it brings an object of a class that is not registered here, and no
                 *type* was given.
         """
         limit = None if timeout is None else seconds(timeout)
         register_annotation(type)
-        wait = SignalWait(self._waits, check_name(name), expected_name(type), limit)
-        self._waits += 1
+        wait = SignalWait(self.asked, check_name(name), expected_name(type), limit)
+        self.asked += 1
         answer = self._port.answer(wait.which, name)
         if answer is None:
             raise WaitSignal(wait)
@@ -345,7 +347,7 @@ class ActionContext:
         except StoreTypeError as error:
             raise WaitSignal(replace(wait, refusal=str(error))) from error
         except TimeoutError:
-            raise SignalTimeoutError(name, limit) from None
+            raise SignalTimeoutError(name, limit, wait.which) from None
 
     @overload
     def once(self, name: str, function: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...

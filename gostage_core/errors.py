@@ -429,7 +429,10 @@ class HistoryLostError(RunError):
     """What is asked for is older than the history that the run keeps."""
 
     def __str__(self) -> str:
-        return f"run {self.run_id!r} does not know any more {self.detail}; GOSTAGE_MAX_JOURNAL"
+        return (
+            f"run {self.run_id!r} does not know any more {self.detail}; "
+            f"for runs that are asked for it, raise GOSTAGE_MAX_JOURNAL"
+        )
 
 
 class RunFailedError(RunError):
@@ -461,10 +464,12 @@ class ActionTimeoutError(GostageError):
 class SignalTimeoutError(GostageError, TimeoutError):
     """A signal that an action waited for did not come in time."""
 
-    def __init__(self, signal: str, seconds: float | None = None) -> None:
-        super().__init__(signal, seconds)
+    def __init__(self, signal: str, seconds: float | None = None, which: int = 0) -> None:
+        super().__init__(signal, seconds, which)
         self.signal = signal
         self.seconds = seconds
+        self.which = which
+        """The number of the wait among those of the action, from 0."""
 
     def __str__(self) -> str:
         within = "in time" if self.seconds is None else f"within {self.seconds:g} s"

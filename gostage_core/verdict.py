@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.retry import Retry, decide
-from gostage_core.errors import ActionTimeoutError, CorruptRunError
+from gostage_core.errors import ActionTimeoutError, CorruptRunError, SignalTimeoutError
 from gostage_core.failure import failure_of
 from gostage_core.plan import Entry
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from gostage_core.failure import Failure
     from gostage_core.state.answers import Answer, Claim
     from gostage_core.state.operations import State
+
+
+_CAUSES: Final = 8
+"""How far back what an attempt failed with is followed."""
 
 
 def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
@@ -58,7 +62,12 @@ def end_unreadable(state: State, claim: Claim, error: CorruptRunError) -> str:
 
 
 def report_failure(
-    state: State, claim: Claim, entry: Entry, failure: Failure, delay: float | None
+    state: State,
+    claim: Claim,
+    entry: Entry,
+    failure: Failure,
+    delay: float | None,
+    missed: int | None = None,
 ) -> Answer:
     """End an attempt as failed, with what its entry says of a last failure."""
     return state.fail(
@@ -67,7 +76,19 @@ def report_failure(
         policy=entry.on_error,
         failure=failure.to_json(),
         details=failure.summary(),
+        missed=missed,
     )
+
+
+def missed_wait(error: BaseException | None) -> int | None:
+    """Return which wait of an attempt nothing came for, if *error* is that or because of it."""
+    for _ in range(_CAUSES):
+        if error is None:
+            break
+        if isinstance(error, SignalTimeoutError):
+            return error.which
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:

@@ -72,9 +72,10 @@ elseif r and not run.paused and (r.state == "z" or (r.state == "w" and r.at > 0)
   call("ZREM", K.wake(), member)
   if r.state == "w" then
     r.phase = r.phase + 1
-    local awaited = call("HGET", K.plan(id), "q" .. what)
-    if awaited and string.match(awaited, "^s%d+$") then
-      remember(id, what, awaited, "t")
+    local signal = stop_listening(id, what)
+    if signal then
+      remember(id, what, call("HGET", K.plan(id), "q" .. what), "t")
+      jot(id, "signal.missed", what, run.revision, cjson.encode({ signal = signal }))
     end
   end
   make_ready(run, what, r)

@@ -119,23 +119,30 @@ end
 waits.signal = function()
   local which, name, type_, timeout, refusal = arg(), arg(), arg(), number(), arg()
   return nil, function()
-    local answer, ends = "d" .. n .. " s" .. which, "d" .. n .. " u" .. which
+    local known = call("HGET", K.plan(id), "d" .. n .. " s" .. which)
     if refusal ~= "" then
-      call("HDEL", K.plan(id), answer)
+      unlearn(id, n, "s" .. which)
       jot(id, "signal.refused", n, run.revision, cjson.encode({ signal = name, reason = refusal }))
+      known = false
+    elseif known == "t" then
+      wait_anew(id, n, which) -- an earlier try has waited in vain
+      known = false
     end
     call("HSET", K.plan(id), "q" .. n, "s" .. which, "j" .. n, name .. "\n" .. type_)
     call("HDEL", K.plan(id), "u" .. n)
-    local until_ = timeout > 0 and tonumber(call("HGET", K.plan(id), ends) or now + timeout)
+    local ends = call("HGET", K.plan(id), "d" .. n .. " u" .. which)
+    local until_ = timeout > 0 and tonumber(ends or now + timeout)
     if until_ then
       remember(id, n, "u" .. which, string.format("%.0f", until_)) -- refusing one signal wins no time for the next
     end
     jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "signal", signal = name }))
     wait_outside(until_ and math.max(1, until_ - now) or 0)
-    local text = take_signal(id, name)
+    local text = not known and take_signal(id, name)
     if text then
       hand_over(run, n, which, text)
       resume(run, n)
+    elseif known then
+      resume(run, n) -- what came for an earlier try
     else
       add_last(id, "w" .. name, n .. ":" .. which)
     end

@@ -40,11 +40,34 @@ local function let_go(run, r)
   end
 end
 
+--- Takes an entry out of those that wait for a signal, if it is one: the name of the signal.
+local function stop_listening(run_id, n)
+  local v = call("HMGET", K.plan(run_id), "q" .. n, "j" .. n)
+  local which, name = string.match(v[1] or "", "^s(%d+)$"), string.match(v[2] or "", "^[^\n]*")
+  if not which then
+    return nil
+  end
+  local left = {}
+  for one in string.gmatch(call("HGET", K.inbox(run_id), "w" .. name) or "", "[^,]+") do
+    if one ~= n .. ":" .. which then
+      left[#left + 1] = one
+    end
+  end
+  if #left > 0 then
+    call("HSET", K.inbox(run_id), "w" .. name, table.concat(left, ","))
+  else
+    call("HDEL", K.inbox(run_id), "w" .. name)
+  end
+  return name
+end
+
 --- Ends an entry: out of the timers, out of the live set, with its final state on record.
 local function settle(run, r, state)
   let_go(run, r)
   if r.was == "r" then
     call("ZREM", K.sent(), run.id .. " " .. r.n)
+  elseif r.was == "w" then
+    stop_listening(run.id, r.n)
   end
   r.state, r.ended = state, now
   save_record(run.id, r)

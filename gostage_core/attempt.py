@@ -59,7 +59,7 @@ from gostage_core.verdict import (
     overtime,
     report_failure,
 )
-from gostage_core.waiting import child_id, waiting_arguments
+from gostage_core.waiting import waiting_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -355,7 +355,7 @@ _REFUSALS: Final[dict[str, Callable[[AttemptPort, tuple[str, ...]], GostageError
     ),
     "conflict": lambda port, details: PlanConflictError(port.claim.run_id, details[0]),
     "limit": _beyond_limit,
-    "taken": lambda port, _: RunExistsError(child_id(port.claim)),
+    "taken": lambda _, details: RunExistsError(details[0]),
 }
 """What an answer of the server means that refuses what an attempt would do."""
 

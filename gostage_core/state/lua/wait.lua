@@ -14,7 +14,8 @@
            kind     "group": details, mode, limit, quorum, policy, spec, collect (1 or 0), how many groups
                     of it are kept or 0 for all, count, then each member: a label's spec and its actions as
                     include/nodes.lua reads them
-                    "run": the child's id, and what it is, as include/creation.lua reads it
+                    "run": the id of its first child run, which others of it have with a number behind; and
+                    what the child is, as include/creation.lua reads it
                     "delivery": its id, timeout_ms or 0
                     "timer": ms
                     "signal": which wait of the entry it is, name, type, timeout_ms or 0, why the signal that
@@ -58,7 +59,7 @@ local waits = {}
 waits.group = function()
   local group = read_group()
   return nil, function()
-    local g = write_group(run, n, group)
+    local g = write_group(run, n, group, r.phase)
     call("HDEL", K.plan(id), "u" .. n, "q" .. n)
     r.state = "o"
     save_record(id, r)
@@ -70,7 +71,8 @@ waits.group = function()
 end
 
 waits.run = function()
-  local child = read_run(arg())
+  local first, before = arg(), call("HGET", K.plan(id), "a" .. n)
+  local child = read_run(before and first .. "." .. before or first)
   local above = call("HMGET", K.run(id), "deadline", "depth", "most_children", "group")
   child.deadline, child.depth, child.most_children = tonumber(above[1] or 0), tonumber(above[2]) + 1, above[3]
   child.group = above[4] or child.group
@@ -78,19 +80,16 @@ waits.run = function()
   if child.depth > tonumber(child.most_children) then
     return { "limit", "max_child_depth", child.most_children }
   end
-  local known = call("HMGET", K.run(child.id), "nonce", "status")
-  if known[2] and known[1] ~= child.nonce then
-    return { "taken" }
+  if call("EXISTS", K.run(child.id)) == 1 then
+    return { "taken", child.id }
   end
   return nil, function()
+    call("HINCRBY", K.plan(id), "a" .. n, 1)
     call("HSET", K.plan(id), "u" .. n, child.id)
     call("HDEL", K.plan(id), "q" .. n)
     wait_outside(0)
     jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "run", run = child.id }))
-    local made = create(child)
-    if made == "known" and TERMINAL[call("HGET", K.run(child.id), "status")] then
-      resume(run, n)
-    end
+    create(child)
   end
 end
 

@@ -4,7 +4,8 @@
   scopes that hold them. Links of a node, packed in the field l<n>:
   an action  up,next,timeout_ms; with a T behind where it has a throttle
   a scope    up,next,first,last,mode,limit,quorum,policy,before,after,by,order
-  before and after are the entries of the scope's hooks, which are no members of it.
+  before and after are the entries of the scope's hooks, which are no members of it. by and order say who added a
+  stage, and the place of that; order of a scope that an action owns is the phase of the action that waits for it.
 ]]
 --- @include "call"
 local function links(run, n)

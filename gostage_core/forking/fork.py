@@ -67,7 +67,7 @@ class Fork:
             tree = read_tree(original.plan, RunStatus(original.header["status"].decode()))
             entry, path = self._entry(called(tree, at))
             nodes_of_all = int(original.header["nodes"])
-            cut = cut_before(self._run_id, entry, nodes_of_all, original.journal)
+            cut = cut_before(self._run_id, entry, nodes_of_all, original.journal, original.plan)
             if int(original.header.get("past_lost", b"0")) > cut.sequence:
                 raise ForkError(
                     self._run_id,
@@ -160,7 +160,7 @@ class Fork:
             if not header:
                 raise RunNotFoundError(self._run_id)
             if b"forgotten" in header:
-                raise HistoryLostError(self._run_id, "how it began, and cannot be forked; raise")
+                raise HistoryLostError(self._run_id, "how it began, and cannot be forked")
             values = self._values(texts_of(store), texts_of(meta))
             length = client.llen(keys.of("journal", self._run_id))
         if length != len(journal):

@@ -516,14 +516,13 @@ def rich() -> Workflow:
 
 def test_runs_that_answer_a_query_are_counted_and_retried_together(watched: WatchedBench) -> None:
     child = one_stage(until_fixed.s(), id="child")
-    for tag in ("x", "x", "y"):
-        watched.submit(one_stage(until_fixed.s()), tags=[tag])
+    plain = [watched.submit(one_stage(until_fixed.s()), tags=[tag]) for tag in ("x", "x", "y")]
     watched.submit(one_stage(RunWorkflow(child)), tags=["x"])
     watched.submit(one_stage(*named("a")), tags=["x"])
     watched.settle()
     batch = watched.runner.retry(tag="x", store=FIXED, reason="fixed", actor="ana")
     assert len(batch) == 3
-    stolen = watched.runner.get(batch.run_ids[0])
+    stolen = plain[0]
     stolen.retry(store=FIXED)
     watched.settle()
     outcomes = {one.run_id: one.error for one in batch.apply()}

@@ -266,6 +266,17 @@ def test_a_child_run_has_all_its_tries_again_as_runs_of_their_own(watched: Watch
     assert (done(third), run.status) == (["c"], RunStatus.FAILED)
 
 
+def test_the_child_runs_of_every_try_are_forgotten_with_their_run(watched: WatchedBench) -> None:
+    child = one_stage(RunWorkflow(one_stage(until_fixed.s(), id="below")), id="child")
+    run = watched.settled(RunWorkflow(child).options(retry=Retry(3, delay=1, jitter=0)))
+    for _ in range(3):
+        watched.later(2)
+    assert run.status is RunStatus.FAILED
+    assert len(watched.run_ids()) == 7
+    run.delete()
+    assert not watched.run_ids()
+
+
 def test_a_child_run_that_completed_is_not_begun_again(watched: WatchedBench) -> None:
     child = one_stage(*named("c"), id="child")
     run = watched.settled(RunWorkflow(child, take=["missing"]))

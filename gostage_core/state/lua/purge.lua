@@ -67,12 +67,14 @@ local function forget(run)
     K.undo(id), K.past(id))
 end
 
---- The child runs of a plan.
+--- The child runs of a plan, those of earlier tries too.
 local function children(run)
   local found, fields = {}, call("HKEYS", K.plan(run.id))
   for _, field in ipairs(fields) do
-    if string.match(field, "^u%d+$") then
-      found[#found + 1] = call("HGET", K.plan(run.id), field)
+    if string.match(field, "^a%d+$") then
+      for child in string.gmatch(call("HGET", K.plan(run.id), field), "[^\n]+") do
+        found[#found + 1] = child
+      end
     end
   end
   return found

@@ -71,8 +71,9 @@ waits.group = function()
 end
 
 waits.run = function()
-  local first, before = arg(), call("HGET", K.plan(id), "a" .. n)
-  local child = read_run(before and first .. "." .. before or first)
+  local first, known = arg(), call("HGET", K.plan(id), "a" .. n)
+  local _, before = string.gsub(known or "", "[^\n]+", "")
+  local child = read_run(before > 0 and first .. "-" .. before or first)
   local above = call("HMGET", K.run(id), "deadline", "depth", "most_children", "group")
   child.deadline, child.depth, child.most_children = tonumber(above[1] or 0), tonumber(above[2]) + 1, above[3]
   child.group = above[4] or child.group
@@ -84,8 +85,7 @@ waits.run = function()
     return { "taken", child.id }
   end
   return nil, function()
-    call("HINCRBY", K.plan(id), "a" .. n, 1)
-    call("HSET", K.plan(id), "u" .. n, child.id)
+    call("HSET", K.plan(id), "u" .. n, child.id, "a" .. n, known and known .. "\n" .. child.id or child.id)
     call("HDEL", K.plan(id), "q" .. n)
     wait_outside(0)
     jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "run", run = child.id }))

@@ -38,7 +38,7 @@ local function end_now(run)
     finish(run, "cancelled")
   end
 end
- 
+
 --- Forgets a run, and what is asked for the child runs of its plan too.
 local function forget(run)
   local id = run.id
@@ -80,17 +80,27 @@ local function children(run)
   return found
 end
 
+--- Takes what is about to begin of a run out of the answer.
+local function leave_out(run)
+  local others = {}
+  for _, one in ipairs(began_now) do
+    others[#others + 1] = one[1] ~= run.id and one or nil
+  end
+  began_now = others
+end
+
 local function delete(run)
+  if not TERMINAL[run.status] then
+    end_now(run) -- first of all: the end of a child would have it go on
+  end
   for _, child in ipairs(children(run)) do
     local its = load_run(child)
     if its then
       delete(its)
     end
   end
-  if not TERMINAL[run.status] then
-    end_now(run)
-  end
   forget(run)
+  leave_out(run)
   tallies[run.id] = nil
 end
 

@@ -27,6 +27,7 @@ _FINAL: Final = {
 _AGAIN: Final = frozenset({"action.reopened", "stage.reopened"})
 
 
+_NOT_ENDED: Final = frozenset("pm")
 _PARTS_OF_A_SCOPE: Final = 10
 """Of its record; that of an action has more."""
 
@@ -98,12 +99,14 @@ def cut_before(
 
 def _first(plan: Mapping[str, bytes], node: str, letter: str) -> Past:
     """Return how a node of a fork stood when that began: its record is still that of then."""
-    record = plan[f"r{node}"].decode().split("|")
+    state = "" if letter in _NOT_ENDED else letter
+    text = plan.get(f"r{node}")
+    if text is None:  # a hook that is to be done again since the run was opened again
+        return Past(state)
+    record = text.decode().split("|")
     if len(record) == _PARTS_OF_A_SCOPE:
-        return Past("" if letter == "p" else letter, int(record[5]), int(record[6]))
-    return Past(
-        "" if letter == "m" else letter, int(record[6]), int(record[7]), int(record[1]), record[8]
-    )
+        return Past(state, int(record[5]), int(record[6]))
+    return Past(state, int(record[6]), int(record[7]), int(record[1]), record[8])
 
 
 def _entries(journal: Iterable[JournalEntry], entries: dict[str, Past]) -> dict[str, Past]:

@@ -280,16 +280,19 @@ class PlanError(GostageError):
 
 
 class ActionNotFoundError(PlanError):
-    """The plan, or a stage of it, has no action of this name."""
+    """The plan, or a stage of it, has no action of this name, or none that is still to be done."""
 
-    def __init__(self, name: str, stage: str = "") -> None:
+    def __init__(self, name: str, stage: str = "", *, is_over: bool = False) -> None:
         super().__init__(name, stage)
         self.name = name
         self.stage = stage
+        self.is_over = is_over
+        """Whether there is one, which has completed or was left out."""
 
     def __str__(self) -> str:
         where = f"stage {self.stage!r} of the plan" if self.stage else "the plan"
-        return f"no action {self.name!r} in {where}"
+        left = " is left to be done; it has completed, or was left out" if self.is_over else ""
+        return f"no action {self.name!r} in {where}{left}"
 
 
 class StageNotFoundError(PlanError):

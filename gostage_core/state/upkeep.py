@@ -59,7 +59,7 @@ class Upkeep(Scripted):
     def renew(self, processes: Iterable[str]) -> dict[str, str]:
         """Renew the leases of *processes*; return what of theirs is to be stopped.
 
-        That is told once: ``"slot run entry"`` of each such process.
+        Told until it has been: ``"slot run entry"`` of each such process.
         """
         return self.tick(processes, judge=False, limit=0).doomed
 

@@ -63,7 +63,7 @@ class After(Middleware):
 
 
 def doomed(bench: WatchedBench) -> dict[str, str]:
-    """What the main process of the bench's workers is told to stop, once."""
+    """What the main process of the bench's workers is told to stop."""
     return bench.state.renew(["w", "other"])
 
 
@@ -167,10 +167,14 @@ def test_what_runs_on_beyond_the_grace_is_ended_from_outside(watched: WatchedBen
         assert run.status is RunStatus.CANCELLED
         stops = doomed(watched)
         assert list(stops) == ["w"]
+        assert doomed(watched) == stops  # the answer may be lost
         assert stops["w"].endswith(f" {run.run_id} 2")
 
     HOOKS["now"] = hang
     watched.settle()
+    watched.submit(one_stage(note.s()))
+    watched.settle()
+    assert not doomed(watched)  # it has gone on to something else
     assert done(run) == []  # its commit came too late
     assert states(run) == {"meanwhile": "cancelled", "note": "pending"}
     assert last(run, "action.cancelled").change == {"forced": True}

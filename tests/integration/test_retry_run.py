@@ -168,10 +168,14 @@ def test_what_is_skipped_is_not_done_and_counts_as_skipped(watched: WatchedBench
     assert last(run, "run.retried").change["skipped"]
 
 
-@pytest.mark.parametrize("name", ["nothing", "a", "s/a"])
-def test_what_is_not_there_or_is_done_cannot_be_skipped(watched: WatchedBench, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"), [("nothing", "$"), ("a", " is left"), ("s/a", " is left")]
+)
+def test_what_is_not_there_or_is_done_cannot_be_skipped(
+    watched: WatchedBench, name: str, why: str
+) -> None:
     run = watched.settled(*named("a"), until_fixed.s())
-    with pytest.raises(ActionNotFoundError):
+    with pytest.raises(ActionNotFoundError, match=f"no action '{name}' in the plan{why}"):
         run.retry(skip=[name])
     assert run.status is RunStatus.FAILED
 

@@ -11,6 +11,7 @@ from gostage_core.broker.position import position
 from gostage_core.duration import seconds
 from gostage_core.edit import OPERATOR, Edit, Send, left_to_workers
 from gostage_core.errors import (
+    ActionNotFoundError,
     BrokerUnavailableError,
     RunNotFoundError,
     RunStateError,
@@ -26,6 +27,7 @@ from gostage_core.run_view import RunView
 from gostage_core.signals import check_expected, encoded_payload
 from gostage_core.source import RedisSource
 from gostage_core.state.client import our_errors
+from gostage_core.status import RunStatus
 from gostage_core.store import put_arguments
 from gostage_core.why import Why, explain
 
@@ -45,7 +47,8 @@ _LONGEST_REASON: Final = 2_000
 _NOT_RETRIED: Final = {
     "state": "is {}; only runs that failed or were cancelled are retried",
     "child": "is the child of run {!r}; retry that one",
-    "compensated": "was compensated: what it had done is undone; fork it, or submit it anew",
+    "compensated": "was compensated: what it had done is undone; submit it anew, or fork it from "
+    "its beginning",
 }
 """Why a run is not retried, by the answer of the server."""
 
@@ -169,7 +172,7 @@ class Run(RunView):
             ActionNotFoundError: *skip* names what is not in the plan or has completed.
             StoreError: a value of *store* cannot be stored.
         """
-        skipped = unfinished(self._source.tree(), skip) if skip else []
+        skipped = self._to_skip(skip)
         changes = put_arguments(store or {}, self._state.settings.max_value_bytes)
         answer = self._state.retry(
             self.run_id,
@@ -274,6 +277,16 @@ class Run(RunView):
         queue = Carrier.from_text(carrier).queue or settings.namespace
         with our_errors(run_id, settings.redis_url):
             return position(self._state.client, queue, run_id, entry)
+
+    def _to_skip(self, references: Iterable[str]) -> list[str]:
+        """Return the entries that a retry leaves out."""
+        wanted = list(references)
+        try:
+            return unfinished(self._source.tree(), wanted) if wanted else []
+        except ActionNotFoundError:
+            if self.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
+                raise self._state_error(_NOT_RETRIED["state"].format(self.status)) from None
+            raise
 
     @property
     def _source(self) -> RedisSource:

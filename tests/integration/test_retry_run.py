@@ -112,6 +112,8 @@ def test_a_retry_is_refused_where_there_is_nothing_to_retry(watched: WatchedBenc
     watched.later(60)
     with pytest.raises(RunStateError, match=f"is completed; {only}"):
         run.retry()
+    with pytest.raises(RunStateError, match=f"is completed; {only}"):
+        run.retry(skip=["Sleep"])
     run.delete()
     with pytest.raises(RunNotFoundError):
         run.retry()

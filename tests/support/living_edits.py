@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from gostage_core.authoring.action import definition_of
 from gostage_core.plan import action_arguments, entry_texts, one_stage_arguments
+from gostage_core.planning.settings import marks_of
 from tests.support.living_plans import Do
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def _one(run: Snapshot, chance: Random, maker: Maker) -> list[object]:
         target = action if chance.random() < 0.8 else stage
         return [kind, target] if target else []
     if kind == "set" and action:
-        return ["set", action, *entry_texts(do, {"stage": "s", "order": "1"})]
+        return ["set", action, *entry_texts(do, marks_of(json.loads(run.plan[f"s{action}"])))]
     if kind == "add" and stage:
         after = chance.choice(["", *run.members(stage)])
         state = chance.choice(["", "", "d"])

@@ -134,7 +134,11 @@ waits.signal = function()
     if until_ then
       remember(id, n, "u" .. which, string.format("%.0f", until_)) -- refusing one signal wins no time for the next
     end
-    jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "signal", signal = name }))
+    local told = cjson.encode({ ["for"] = "signal", signal = name })
+    if until_ then
+      told = string.format('%s,"until":%.0f}', string.sub(told, 1, -2), until_)
+    end
+    jot(id, "action.waiting", n, run.revision, told)
     wait_outside(until_ and math.max(1, until_ - now) or 0)
     local text = not known and take_signal(id, name)
     if text then

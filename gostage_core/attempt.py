@@ -51,12 +51,12 @@ from gostage_core.state.keys import RUN_ID
 from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
 from gostage_core.verdict import (
+    Limit,
     end_unreadable,
     entry_of,
     failure_at,
     missed_wait,
     next_try,
-    overtime,
     report_failure,
 )
 from gostage_core.waiting import waiting_arguments
@@ -221,26 +221,27 @@ class Executor:
     def _conclude(
         self, action: Action, around: Sequence[Middleware], port: AttemptPort, have: str
     ) -> Ended:
-        context, timeout = port.context, port.entry.timeout
+        context, limit = port.context, Limit.of_try(port.entry.timeout)
         given_up: list[Ended] = []
 
         def give_up() -> None:
             context.give_up()
-            given_up.append(self._fail(port, overtime(timeout)))
+            given_up.append(self._fail(port, limit.error))
 
         try:
             with self._place.resources() as context.resources:
-                timeout = limited(around, context, timeout)
-                with self._place.guard(timeout, give_up):
+                limit = Limit.of_try(limited(around, context, port.entry.timeout))
+                limit = limit.within(port.entry.deadline, port.claim.left)
+                with self._place.guard(limit.seconds, give_up):
                     value = wrapped(around, context, partial(action.execute, context))
                 if given_up:
-                    raise overtime(timeout)  # its resources keep nothing of it either
+                    raise limit.error  # its resources keep nothing of it either
         except AttemptLostError:
             return Ended("fenced")
         except BailSignal as signal:
             return self._commit(port, None, have, bail=signal)
         except OvertimeSignal:
-            return self._fail(port, overtime(timeout))
+            return self._fail(port, limit.error)
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's

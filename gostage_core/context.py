@@ -238,7 +238,7 @@ class ActionContext:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the run must be done, if it was submitted with a deadline."""
+        """When this must be done: the earlier one of the deadlines of run and action."""
         return self._port.deadline()
 
     @property

@@ -457,7 +457,7 @@ class PreparedRunError(GostageError):
 
 
 class DeadlineExceededError(GostageError):
-    """A run was not done at its deadline."""
+    """A run, or an action in all of its tries, was not done at its deadline."""
 
 
 class ActionTimeoutError(GostageError):

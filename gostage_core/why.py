@@ -124,7 +124,12 @@ class _Teller:
             record = self._record(entry)
             if record[_STATE] in _TELLING:
                 spec = json.loads(self._text(f"s{entry}", self._fields))
-                yield Reason(entry, path_of(spec), self._of_entry(entry, record, spec))
+                text = self._of_entry(entry, record, spec) + self._deadline(entry)
+                yield Reason(entry, path_of(spec), text)
+
+    def _deadline(self, entry: str) -> str:
+        due = self._text(f"x{entry}", self._fields)
+        return f"; to be done by {_clock(int(due))}" if due else ""
 
     def _rank(self, entry: str) -> int:
         state = self._record(entry)[_STATE]

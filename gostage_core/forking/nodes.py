@@ -127,8 +127,8 @@ class Nodes:
             for at in (*_HOOKS, _BY):
                 links[at] = self._names.get(links[at], ROOT)
         elif self._replaced(node) is not None:
-            _, _, timeout, throttle = self._replaced_texts(node)
-            links[-1] = f"{timeout}{'T' if throttle else ''}"
+            _, _, limits, throttle = self._replaced_texts(node)
+            links[-1] = f"{limits}{'T' if throttle else ''}"
         return ",".join(links)
 
     def _texts(self, node: str, name: str) -> dict[str, str]:
@@ -160,8 +160,7 @@ class Nodes:
 
     def _replaced_texts(self, node: str) -> tuple[str, str, str, str]:
         spec: dict[str, Any] = json.loads(self._cut.replaced[node])
-        text, carrier, timeout, throttle = entry_texts(definition_from(spec), marks_of(spec))
-        return text, carrier, str(timeout), throttle
+        return entry_texts(definition_from(spec), marks_of(spec))
 
     def _is_over(self, node: str) -> bool:
         past = self._cut.of(node)

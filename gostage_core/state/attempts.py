@@ -37,6 +37,8 @@ class Attempts(Scripted):
             store=_small_store(reply[5]),
             shared=reply[6] == 1,
             phase=cast("int", reply[7]),
+            due=cast("int", reply[8]),
+            left=cast("int", reply[9]) / 1000 if reply[8] else None,
         )
 
     def commit(self, claim: Claim, *, have: str, parts: CommitParts) -> Answer:

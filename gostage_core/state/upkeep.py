@@ -86,6 +86,11 @@ class Upkeep(Scripted):
         )  # fmt: skip
         return answer_of(reply, "taken")
 
+    def expire(self, run_id: str, entry: str, *, policy: str, failure: str, details: str) -> Answer:
+        """End an entry that was not done at its deadline: ``failed``, ``continued`` or ``gone``."""
+        reply = self._run("expire", run_id, entry, policy, self.settings.window, failure, details)
+        return answer_of(reply, "failed", "continued")
+
     def compensate(self, run_id: str, stage: str, spec: str, details: str) -> Answer:
         """Begin to undo what a run has done, in a stage of its own."""
         reply = self._run("compensate", run_id, stage, spec, details, self.settings.window)

@@ -89,6 +89,24 @@ def test_what_hangs_at_the_deadline_of_its_run_is_killed(cluster: LocalCluster) 
     goes_on(cluster.runner)
 
 
+@pytest.mark.parametrize("name", ["hang", "hang_deaf", "hang_isolated"])
+def test_a_body_that_hangs_beyond_the_deadline_of_its_action_is_ended(
+    cluster: LocalCluster, name: str
+) -> None:
+    hangs = getattr(stubborn, name).s().options(deadline=2, on_error="continue")
+    run = cluster.runner.submit(one_stage(hangs, stubborn.quick.s()))
+    result = run.wait(30)
+    assert result.status is RunStatus.COMPLETED
+    error = result.actions[0].error
+    assert error is not None
+    assert (error.type, error.message) == (
+        "DeadlineExceededError", "not done within its deadline of 2 s in all"
+    )  # fmt: skip
+    if name != "hang":  # which is interrupted, and its process goes on
+        eventually(lambda: not is_alive(int(result.actions[0].message)))
+    goes_on(cluster.runner)
+
+
 def test_what_runs_in_a_run_that_is_deleted_is_killed(cluster: LocalCluster) -> None:
     run = cluster.runner.submit(one_stage(stubborn.hang.s()))
     pid = pid_of(run, "hang")

@@ -275,6 +275,13 @@ def throttle_and_schedule(bench: Bench) -> None:
     bench.state.invite("gate", "set", 2, 0, 0)
     bench.drain(first)
     bench.drain(second)
+    late = Workflow("late")
+    late.add_stage(Stage("s", [Sleep(60).options(deadline=0.1, on_error="continue"), Busy()]))
+    run = bench.submit(late)
+    bench.step()
+    while not bench.post.messages:
+        bench.rescuer.tick()
+    bench.drain(run)
     bench.runner.schedules.add("nightly", workflow, every=3600)
     schedule = bench.runner.schedules["nightly"]
     bench.drain(schedule.trigger())

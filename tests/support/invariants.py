@@ -222,6 +222,7 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
         left = queues.of_run(run.run_id) - {f"{run.run_id} r"}
         # A slot that left what was cancelled while it ran has the rescuer look at it, once.
         left -= {f"{run.run_id} {n}" for n in entries if run.was_taken_away(n)}
+        left -= {f"{run.run_id} {one[2]}" for one in run.journal if one[1] == "action.cancelled"}
         assert not left, f"{where} has ended, and has timers: {left}"
         ends = sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal)
         assert ends == 1 + kinds["run.retried"], where
@@ -288,6 +289,8 @@ def _check_live(run: Snapshot, n: str, runs: dict[str, Snapshot], queues: Queues
     where = f"{member} is {'|'.join(record)}"
     is_paused = "paused" in run.header
     state, place = record[0], record[11]
+    has_deadline = "D" in run.links[n][2]
+    assert not has_deadline or f"{member} d" in queues.wake, f"{where}, its deadline"
     assert (member in queues.inside) == (place == "1"), f"{where} within its throttle"
     assert (member in queues.invited) == (place == "2"), f"{where} invited"
     assert (member in queues.line) == (state == "h"), f"{where} in line"

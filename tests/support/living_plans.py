@@ -235,6 +235,8 @@ class Maker:
             options["retry"] = Retry(2, delay=1)
         if self._maybe(0.2):
             options["on_error"] = "continue"
+        if self._maybe(0.1):
+            options["deadline"] = self._pick(2, 5, 20)
         if self._maybe(0.15):
             options["throttle"] = self._pick(*GATES)
         if self._undoes and self._maybe(0.5):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 
 from gostage_core import ActionContext, action
@@ -26,6 +27,14 @@ def hang_with_the_lock(ctx: ActionContext) -> None:
     """Sleep on in C, and keep the interpreter's lock."""
     _tell(ctx)
     ctypes.PyDLL(None).sleep(600)
+
+
+@action
+def hang_deaf(ctx: ActionContext) -> None:
+    """Sleep on, and hear no alarm."""
+    _tell(ctx)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    time.sleep(600)
 
 
 @action(isolation="process")

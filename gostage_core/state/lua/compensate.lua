@@ -23,8 +23,8 @@ if not run or TERMINAL[run.status] or not run.verdict or call("HEXISTS", K.run(i
 end
 local actions = {}
 for _, text in ipairs(call("LRANGE", K.undo(id), 0, -1)) do
-  local part = cjson.decode(text) -- spec, carrier, timeout, throttle
-  table.insert(actions, 1, { spec = part[1], carrier = part[2], timeout = part[3], throttle = part[4], state = "" })
+  local part = cjson.decode(text) -- spec, carrier, limits, throttle
+  table.insert(actions, 1, { spec = part[1], carrier = part[2], limits = part[3], throttle = part[4], state = "" })
 end
 local root, s = links(run, "0"), load_scope(run, "0")
 local stage = { id = stage_id, spec = spec, mode = "s", limit = "0", quorum = "0", policy = "f", initial = "", state = "",

@@ -29,8 +29,7 @@ local function end_now(run)
   end
   for _, r in ipairs(living(run, "0")) do
     if r.state == "x" then
-      local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
-      call("HSET", K.doomed(), process or "", (slot or "") .. " " .. run.id .. " " .. r.n)
+      doom(run, r)
     end
     settle(run, r, "k")
   end

@@ -134,6 +134,9 @@ local function again(run, n, before)
   if l.mode then
     return reopen_scope(run, n, l)
   end
+  if l.deadline then
+    set_due(run, n, l)
+  end
   local r = parse_record(n, before)
   local lives, owned = reopen_below(run, r)
   if not lives and not owned then

@@ -72,7 +72,14 @@ local function settle(run, r, state)
   r.state, r.ended = state, now
   save_record(run.id, r)
   call("SREM", K.live(run.id), r.n)
-  call("ZREM", K.wake(), run.id .. " " .. r.n, run.id .. " " .. r.n .. " t", run.id .. " " .. r.n .. " c")
+  local member = run.id .. " " .. r.n
+  call("ZREM", K.wake(), member, member .. " t", member .. " c", member .. " d")
+end
+
+--- Has the worker that runs an attempt stop its body, for nobody waits for it any more.
+local function doom(run, r)
+  local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
+  call("HSET", K.doomed(), process or "", (slot or "") .. " " .. run.id .. " " .. r.n)
 end
 
 --- Frees the slot that ran this attempt.

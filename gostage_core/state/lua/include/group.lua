@@ -36,7 +36,7 @@ local function forget(run, n)
   for what in string.gmatch(call("HGET", K.plan(run.id), "d" .. n) or "", "[^\n]+") do
     call("HDEL", K.plan(run.id), "d" .. n .. " " .. what)
   end
-  for _, letter in ipairs({ "s", "c", "l", "r", "e", "p", "k", "n", "u", "q", "m", "v", "d", "y", "h", "b", "j", "t", "a" }) do
+  for _, letter in ipairs({ "s", "c", "l", "r", "e", "p", "k", "n", "u", "q", "m", "v", "d", "y", "h", "b", "j", "t", "a", "x" }) do
     call("HDEL", K.plan(run.id), letter .. n)
   end
 end

@@ -73,7 +73,8 @@ class Run(RunView):
         Actions that run are told through ``ctx.cancelled``, and what ends well is committed still.
         What runs on after the grace is ended from outside: it commits nothing any more, and a
         worker of the prefork pool stops its process. What has completed and says how it is undone
-        is compensated before the run ends. Safe to repeat.
+        is compensated before the run ends. A run that was paused goes on to its end. Safe to
+        repeat: the shorter grace counts, and what is being undone is.
 
         Args:
             reason: kept in the run's journal.
@@ -81,7 +82,7 @@ class Run(RunView):
             actor: who asks, kept likewise.
 
         Raises:
-            RunStateError: the run has ended otherwise.
+            RunStateError: the run has ended otherwise, or is about to and undoes what it had done.
         """
         limit = self._state.settings.cancel_grace if grace is None else seconds(grace)
         answer = self._state.halt(self.run_id, "cancelled", _details(actor, reason), limit)
@@ -121,7 +122,8 @@ class Run(RunView):
             name: of the signal.
             payload: what it brings; anything that the store can hold. Checked where the type is
                 known here that who waits wants.
-            id: of this signal; one that was sent before is not sent again.
+            id: of this signal; one that was sent before is not sent again. The last thousand of a
+                run are known.
             actor: who sends it, kept in the run's journal.
 
         Raises:

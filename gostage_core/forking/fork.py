@@ -163,8 +163,9 @@ class Fork:
                 raise HistoryLostError(self._run_id, "how it began, and cannot be forked")
             values = self._values(texts_of(store), texts_of(meta))
             length = client.llen(keys.of("journal", self._run_id))
-        if length != len(journal):
-            return None
+            size = client.hget(keys.of("run", self._run_id), "bytes")
+        if length != len(journal) or size != header.get(b"bytes"):
+            return None  # checkpoints of a body write no journal
         with readable(self._run_id, "journal"):
             entries = [JournalEntry.from_text(i, text) for i, text in enumerate(journal, start=1)]
         return Original(texts_of(header), texts_of(plan), entries, past, values)

@@ -32,6 +32,7 @@ from gostage_core import (
     otherwise,
     when,
 )
+from gostage_core.forking.fork import Fork
 from tests.support.watched import done, kinds, last, one_stage, states
 
 if TYPE_CHECKING:
@@ -364,6 +365,34 @@ def test_a_run_that_goes_on_may_be_forked(watched: WatchedBench) -> None:
     assert (run.status, fork.status) == (RunStatus.SLEEPING, RunStatus.SLEEPING)
     watched.later(86_400)
     assert done(run) == done(fork) == ["a", "b"]
+
+
+def test_a_run_is_read_again_where_a_body_writes_to_its_store_meanwhile(
+    watched: WatchedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read = Fork._values
+
+    @action
+    def writes(ctx: ActionContext) -> None:
+        if ctx.run_id != run.run_id:
+            return  # in the fork
+
+        def meanwhile(self: Fork, *args: Any) -> Any:
+            reads.append("read")
+            if len(reads) == 1:
+                ctx.store.append("done", "meanwhile")
+                ctx.checkpoint()
+            return read(self, *args)
+
+        monkeypatch.setattr(Fork, "_values", meanwhile)
+        run.fork("writes", run_id="fork")
+
+    run = watched.submit(one_stage(*named("a"), writes.s()))
+    watched.settle()
+    assert len(reads) == 2
+    assert done(watched.runner.get("fork")) == ["a"]
+    assert done(run) == ["a", "meanwhile"]
 
 
 def test_a_paused_run_and_one_that_waits_may_be_forked(watched: WatchedBench) -> None:

@@ -536,6 +536,8 @@ def test_runs_that_answer_a_query_are_counted_and_retried_together(watched: Watc
     plain = [watched.submit(one_stage(until_fixed.s()), tags=[tag]) for tag in ("x", "x", "y")]
     watched.submit(one_stage(RunWorkflow(child)), tags=["x"])
     watched.submit(one_stage(*named("a")), tags=["x"])
+    undone = note.s().options(compensate=note.s())
+    watched.submit(one_stage(undone, until_fixed.s()), tags=["x"])  # nothing is left of it
     watched.settle()
     batch = watched.runner.retry(tag="x", store=FIXED, reason="fixed", actor="ana")
     assert len(batch) == 3

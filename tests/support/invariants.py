@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.status import RunStatus
 from tests.support.throttling import check_throttles
@@ -222,7 +222,7 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
         left = queues.of_run(run.run_id) - {f"{run.run_id} r"}
         # A slot that left what was cancelled while it ran has the rescuer look at it, once.
         left -= {f"{run.run_id} {n}" for n in entries if run.was_taken_away(n)}
-        left -= {f"{run.run_id} {one[2]}" for one in run.journal if one[1] == "action.cancelled"}
+        left -= {f"{run.run_id} {one[2]}" for one in run.journal if _was_cut_off(one)}
         assert not left, f"{where} has ended, and has timers: {left}"
         ends = sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal)
         assert ends == 1 + kinds["run.retried"], where
@@ -240,6 +240,13 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
         _check_live(run, n, runs, queues)
     for scope in run.scopes:
         _check_scope(run, scope)
+
+
+def _was_cut_off(entry: list[Any]) -> bool:
+    """Whether an entry of a journal tells of an action that was ended, perhaps while it ran."""
+    if entry[1] == "action.failed":
+        return bool(entry[4].get("type") == "DeadlineExceededError")
+    return bool(entry[1] == "action.cancelled")
 
 
 def _check_history(run: Snapshot) -> None:

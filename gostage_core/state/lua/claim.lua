@@ -56,7 +56,7 @@ local function answer()
   end
   local due = l.deadline and tonumber(call("HGET", K.plan(id), "x" .. n) or nil)
   return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), values, shared and 1 or 0,
-           r.phase, due or 0, due and due - now or 0 }
+           r.phase, due or 0, due and due - r.at or 0 }
 end
 
 if l then

@@ -99,8 +99,9 @@ waits.delivery = function()
     call("HSET", K.plan(id), "q" .. n, awaited)
     call("HDEL", K.plan(id), "u" .. n)
     jot(id, "action.waiting", n, run.revision, '{"for":"delivery"}')
-    wait_outside(timeout)
-    if call("HEXISTS", K.plan(id), "d" .. n .. " " .. awaited) == 1 then
+    local has_come = call("HEXISTS", K.plan(id), "d" .. n .. " " .. awaited) == 1
+    wait_outside(has_come and 0 or timeout)
+    if has_come then
       resume(run, n)
     end
   end
@@ -139,8 +140,8 @@ waits.signal = function()
       told = string.format('%s,"until":%.0f}', string.sub(told, 1, -2), until_)
     end
     jot(id, "action.waiting", n, run.revision, told)
-    wait_outside(until_ and math.max(1, until_ - now) or 0)
     local text = not known and take_signal(id, name)
+    wait_outside(until_ and not text and not known and math.max(1, until_ - now) or 0)
     if text then
       hand_over(run, n, which, text)
       resume(run, n)

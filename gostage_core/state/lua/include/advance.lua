@@ -470,3 +470,28 @@ local function go_on(run, n, how)
     damaged(run, n, problem)
   end
 end
+
+--- Whether something around `n` is over, so that nothing more is to begin behind it.
+local function is_left_behind(run, n)
+  local is_over = false
+  repeat
+    n = links(run, n).up
+    if links(run, n).mode then
+      local s = load_scope(run, n)
+      is_over = s and s.ended > 0
+    else
+      is_over = not LIVE[string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1)]
+    end
+  until is_over or n == "0"
+  return is_over
+end
+
+--- Goes on behind entries whose turn has passed by changes of the plan. The end of one may be the end of what is
+--- around the others.
+local function go_past(run, over)
+  for _, n in ipairs(over) do
+    if not is_left_behind(run, n) then
+      go_on(run, n, "s")
+    end
+  end
+end

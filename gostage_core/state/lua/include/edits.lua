@@ -248,7 +248,7 @@ local function begin_added(run)
     for _, n in ipairs(grown) do
       local s, l = load_scope(run, n), links(run, n)
       local is_over = l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 1
-      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) then
+      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) and not is_left_behind(run, n) then
         fill(run, s, l.limit)
         save_scope(run, s)
       end

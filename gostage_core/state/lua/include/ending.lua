@@ -47,16 +47,15 @@ local function stop_listening(run_id, n)
   if not which then
     return nil
   end
-  local left = {}
-  for one in string.gmatch(call("HGET", K.inbox(run_id), "w" .. name) or "", "[^,]+") do
-    if one ~= n .. ":" .. which then
-      left[#left + 1] = one
+  local line = "," .. (call("HGET", K.inbox(run_id), "w" .. name) or "") .. ","
+  local first, last = string.find(line, "," .. n .. ":" .. which .. ",", 1, true)
+  if first then
+    local left = string.sub(line, 2, first - 1) .. string.sub(line, first == 1 and last + 1 or last, -2)
+    if left == "" then
+      call("HDEL", K.inbox(run_id), "w" .. name)
+    else
+      call("HSET", K.inbox(run_id), "w" .. name, left)
     end
-  end
-  if #left > 0 then
-    call("HSET", K.inbox(run_id), "w" .. name, table.concat(left, ","))
-  else
-    call("HDEL", K.inbox(run_id), "w" .. name)
   end
   return name
 end

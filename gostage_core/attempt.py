@@ -22,6 +22,7 @@ from gostage_core.authoring.waits import (
     SignalWait,
     Timer,
 )
+from gostage_core.composition.composite import Composite
 from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
     CorruptRunError,
@@ -37,6 +38,7 @@ from gostage_core.errors import (
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
 from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
@@ -47,14 +49,15 @@ from gostage_core.state.keys import RUN_ID
 from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
 from gostage_core.verdict import (
+    Limit,
     end_unreadable,
     entry_of,
     failure_at,
+    missed_wait,
     next_try,
-    overtime,
     report_failure,
 )
-from gostage_core.waiting import child_id, waiting_arguments
+from gostage_core.waiting import waiting_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,31 +230,34 @@ class Executor:
     def _conclude(
         self, action: Action, around: Sequence[Middleware], port: AttemptPort, have: str
     ) -> Ended:
-        context, timeout = port.context, port.entry.timeout
+        context, limit = port.context, Limit.of_try(port.entry.timeout)
         given_up: list[Ended] = []
 
         def give_up() -> None:
             context.give_up()
-            given_up.append(self._fail(port, overtime(timeout)))
+            given_up.append(self._fail(port, limit.error))
 
         try:
             with self._place.resources() as context.resources:
-                timeout = limited(around, context, timeout)
-                with self._place.guard(timeout, give_up):
+                limit = Limit.of_try(limited(around, context, port.entry.timeout))
+                limit = limit.within(port.entry.deadline, port.claim.left)
+                with self._place.guard(limit.seconds, give_up):
                     value = wrapped(around, context, partial(action.execute, context))
                 if given_up:
-                    raise overtime(timeout)  # its resources keep nothing of it either
+                    raise limit.error  # its resources keep nothing of it either
         except AttemptLostError:
             return Ended("fenced")
         except BailSignal as signal:
             return self._commit(port, None, have, bail=signal)
         except OvertimeSignal:
-            return self._fail(port, overtime(timeout))
+            return self._fail(port, limit.error)
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
             return given_up[0] if given_up else self._fail(port, error)
         self._reached(Moment.BODY_DONE)
+        if context.asked and isinstance(value, SignalWait) and isinstance(action, Composite | Hook):
+            return self._fail(port, _waits_already(port.entry.name, value.name))
         ended = self._end(port, value, have)
         # Where its timeout ended it, another thread was told what comes next, and has not sent it.
         return given_up[0] if given_up else ended
@@ -310,7 +316,10 @@ class Executor:
         entry, claim = port.entry, port.claim
         failure = failure_at(entry, claim, error)
         delay = next_try(entry, error, claim.fails + 1, self._state.machine.random())
-        answer = self._patiently(lambda: report_failure(self._state, claim, entry, failure, delay))
+        missed = missed_wait(error)
+        answer = self._patiently(
+            lambda: report_failure(self._state, claim, entry, failure, delay, missed)
+        )
         return Ended(answer.word, answer.next)
 
     def _interrupted(self, port: AttemptPort, error: KeyboardInterrupt | SystemExit) -> Ended:
@@ -357,7 +366,7 @@ _REFUSALS: Final[dict[str, Callable[[AttemptPort, tuple[str, ...]], GostageError
     ),
     "conflict": lambda port, details: PlanConflictError(port.claim.run_id, details[0]),
     "limit": _beyond_limit,
-    "taken": lambda port, _: RunExistsError(child_id(port.claim)),
+    "taken": lambda _, details: RunExistsError(details[0]),
 }
 """What an answer of the server means that refuses what an attempt would do."""
 
@@ -369,6 +378,14 @@ def _refuse_changes(port: AttemptPort) -> None:
             f"{port.entry.name!r} waits for others now, and what changes the plan commits at its "
             f"end alone; conditions, and what wraps such an action, leave that to actions"
         )
+
+
+def _waits_already(name: str, signal: str) -> PlanError:
+    """Return why what is around a composite cannot wait: it would be taken for a phase of that."""
+    return PlanError(
+        f"{name!r} waits by itself; no condition of it, and nothing around it, can wait for signal "
+        f"{signal!r} too: put a WaitForSignal before it, and let a condition read what it stored"
+    )
 
 
 def _undo(entry: Entry) -> str:

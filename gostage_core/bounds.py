@@ -14,3 +14,5 @@ class Bounds(NamedTuple):
     store_bytes: int
     past_bytes: int
     """Of what was replaced in its store."""
+    grace_ms: int
+    """How long what runs may go on of a run that makes place for it."""

@@ -195,7 +195,8 @@ class ActionContext:
         self._stage_id = stage_id
         self._port = port
         self._views: tuple[View, View] | None = None
-        self._waits = 0
+        self.asked = 0
+        """How often :meth:`wait_for` was called."""
         self._cancelled = False
         self._asked_at = port.machine.monotonic()
         self._log: AttemptLog | None = None
@@ -245,7 +246,7 @@ class ActionContext:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the run must be done, if it was submitted with a deadline."""
+        """When this must be done: the earlier one of the deadlines of run and action."""
         return self._port.deadline()
 
     @property
@@ -328,7 +329,7 @@ class ActionContext:
         returns what it returned before, for retries too. So put effects after it, or in
         :meth:`once`. A signal is consumed by one entry, the oldest first; one that came before
         counts. What does not fit *type* is refused, noted in the journal, and waited on for
-        another one.
+        another one. For the bodies of actions, and middleware around them; a condition cannot wait.
 
         Args:
             name: of the signal, as :meth:`Run.signal` sends it.
@@ -337,15 +338,16 @@ class ActionContext:
                 the action's own ``timeout``.
 
         Raises:
-            SignalTimeoutError: none came within *timeout*.
+            SignalTimeoutError: none came within *timeout*. What catches it goes on so in later
+                tries too; where it fails the try, the next one waits anew.
             InvalidKeyError: nothing can be called *name*.
             UnknownTypeError: it brings an object of a class that is not registered here, and no
                 *type* was given.
         """
         limit = None if timeout is None else seconds(timeout)
         register_annotation(type)
-        wait = SignalWait(self._waits, check_name(name), expected_name(type), limit)
-        self._waits += 1
+        wait = SignalWait(self.asked, check_name(name), expected_name(type), limit)
+        self.asked += 1
         answer = self._port.answer(wait.which, name)
         if answer is None:
             raise WaitSignal(wait)
@@ -354,7 +356,7 @@ class ActionContext:
         except StoreTypeError as error:
             raise WaitSignal(replace(wait, refusal=str(error))) from error
         except TimeoutError:
-            raise SignalTimeoutError(name, limit) from None
+            raise SignalTimeoutError(name, limit, wait.which) from None
 
     @overload
     def once(self, name: str, function: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...

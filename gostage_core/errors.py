@@ -283,16 +283,19 @@ class PlanError(GostageError):
 
 
 class ActionNotFoundError(PlanError):
-    """The plan, or a stage of it, has no action of this name."""
+    """The plan, or a stage of it, has no action of this name, or none that is still to be done."""
 
-    def __init__(self, name: str, stage: str = "") -> None:
+    def __init__(self, name: str, stage: str = "", *, is_over: bool = False) -> None:
         super().__init__(name, stage)
         self.name = name
         self.stage = stage
+        self.is_over = is_over
+        """Whether there is one, which has completed or was left out."""
 
     def __str__(self) -> str:
         where = f"stage {self.stage!r} of the plan" if self.stage else "the plan"
-        return f"no action {self.name!r} in {where}"
+        left = " is left to be done; it has completed, or was left out" if self.is_over else ""
+        return f"no action {self.name!r} in {where}{left}"
 
 
 class StageNotFoundError(PlanError):
@@ -472,7 +475,7 @@ class PreparedRunError(GostageError):
 
 
 class DeadlineExceededError(GostageError):
-    """A run was not done at its deadline."""
+    """A run, or an action in all of its tries, was not done at its deadline."""
 
 
 class ActionTimeoutError(GostageError):
@@ -482,10 +485,12 @@ class ActionTimeoutError(GostageError):
 class SignalTimeoutError(GostageError, TimeoutError):
     """A signal that an action waited for did not come in time."""
 
-    def __init__(self, signal: str, seconds: float | None = None) -> None:
-        super().__init__(signal, seconds)
+    def __init__(self, signal: str, seconds: float | None = None, which: int = 0) -> None:
+        super().__init__(signal, seconds, which)
         self.signal = signal
         self.seconds = seconds
+        self.which = which
+        """The number of the wait among those of the action, from 0."""
 
     def __str__(self) -> str:
         within = "in time" if self.seconds is None else f"within {self.seconds:g} s"

@@ -104,7 +104,8 @@ class RunFinder:
         """Find the runs that failed or were cancelled and answer every condition, to retry each.
 
         ``len()`` of what this returns is how many there are; its ``apply()`` retries them, as
-        :meth:`Run.retry` does. Child runs are left out: they go on with the run above them.
+        :meth:`Run.retry` does. Left out are child runs, which go on with the run above them, and
+        runs that were compensated, of which nothing is left to go on with.
         """
         values, skipped = dict(store or {}), list(skip)
 
@@ -112,10 +113,7 @@ class RunFinder:
             self.get(run_id).retry(store=values, skip=skipped, reason=reason, actor=actor)
 
         found = matching(self._state, RunQuery(status, workflow, tag, since))
-        ended = (RunStatus.FAILED, RunStatus.CANCELLED)
-        return RunBatch(
-            [one.run_id for one in found if one.status in ended and not one.parent], retried
-        )
+        return RunBatch([one.run_id for one in found if _is_retried(one)], retried)
 
     def purge(
         self,
@@ -144,3 +142,8 @@ class RunFinder:
 
         found = matching(self._state, RunQuery(status, workflow, tag, before=before))
         return RunBatch([one.run_id for one in found if one.status.is_terminal], forgotten)
+
+
+def _is_retried(run: RunSummary) -> bool:
+    has_ended = run.status in (RunStatus.FAILED, RunStatus.CANCELLED)
+    return has_ended and not run.parent and not run.compensated

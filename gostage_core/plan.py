@@ -65,6 +65,7 @@ class Entry:
     tags: tuple[str, ...]
     retry: dict[str, Any] | None
     timeout: float | None
+    deadline: float | None
     on_error: str
     store_as: str | None
     stage: str
@@ -106,6 +107,7 @@ class Entry:
             tags=tuple(node.get("tags", ())),
             retry=node.get("retry"),
             timeout=node.get("timeout"),
+            deadline=node.get("deadline"),
             on_error=node.get("on_error", "fail"),
             store_as=node.get("store_as"),
             stage=node["stage"],
@@ -186,7 +188,7 @@ class NewRun:
             *(run_throttle(definition, self.concurrency_key), self.concurrency_key),
             *(limits.max_added_actions, limits.max_added_stages, limits.max_child_depth),
             *(self.bounds.journal, self.bounds.store_bytes, self.bounds.past_bytes),
-            *(self.details, self.reply_to),
+            *(self.bounds.grace_ms, self.details, self.reply_to),
             *(len(self.tags), *self.tags),
             *(len(self.values), *(part for pair in self.values.items() for part in pair)),
             *before,
@@ -276,8 +278,8 @@ def action_arguments(
     return arguments
 
 
-def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, int, str]:
-    """Return what the plan keeps of an action: text, carrier, timeout in ms, throttle."""
+def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return what the plan keeps of an action: text, carrier, limits in ms, throttle."""
     spec = action.model_dump(mode="json", exclude_defaults=True)
     spec |= {"name": action.name, **marks}
     timeout = action.timeout
@@ -285,7 +287,10 @@ def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str
         timeout += START_SECONDS
     carrier = Carrier(action.name, action.queue, action.priority, timeout)
     throttle = "" if action.throttle is None else action.throttle.text(action.throttle.key)
-    return _compact(spec), carrier.to_text(), round((timeout or 0) * 1000), throttle
+    limits = str(round((timeout or 0) * 1000))
+    if action.deadline is not None:
+        limits += f"D{max(1, round(action.deadline * 1000))}"
+    return _compact(spec), carrier.to_text(), limits, throttle
 
 
 def run_throttle(definition: WorkflowDefinition, key: str) -> str:
@@ -316,7 +321,7 @@ def undo_text(entry: Entry, undo: ActionDefinition) -> str:
     marks = _inherited(entry)
     marks.pop("depth", None)
     own = {**marks, "stage": UNDO_STAGE, "order": _FIRST, "undoes": entry.path}
-    return _compact([str(part) for part in entry_texts(undo, own)])
+    return _compact(entry_texts(undo, own))
 
 
 def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:

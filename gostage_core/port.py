@@ -103,9 +103,10 @@ class AttemptPort:
         return self.source.ask(lambda source: source.describe(self.entry.stage))
 
     def deadline(self) -> datetime | None:
-        """Read the run's deadline."""
+        """Read the run's deadline; the entry's own, where that is earlier."""
         ms = self.source.ask(lambda source: source.deadline_ms())
-        return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+        known = [one for one in (ms, self.claim.due) if one]
+        return datetime.fromtimestamp(min(known) / 1000, UTC) if known else None
 
     def has_stage(self, stage_id: str) -> bool:
         """Ask the plan for a stage of this id."""

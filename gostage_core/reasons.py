@@ -78,7 +78,12 @@ class Entries:
             record = self._record(entry)
             if record[_STATE] in _TELLING:
                 spec = json.loads(self._text(f"s{entry}"))
-                yield Reason(entry, path_of(spec), one_line(self._told(entry, record)))
+                told = self._told(entry, record) + self._deadline(entry)
+                yield Reason(entry, path_of(spec), one_line(told))
+
+    def _deadline(self, entry: str) -> str:
+        due = self._text(f"x{entry}")
+        return f"; to be done by {clock(int(due))}" if due else ""
 
     def _rank(self, entry: str) -> int:
         state = self._record(entry)[_STATE]

@@ -15,7 +15,13 @@ from gostage_core.errors import (
 from gostage_core.failure import Failure
 from gostage_core.plan import UNDO_STAGE, Carrier, undo_stage
 from gostage_core.state.answers import Claim, Ready
-from gostage_core.verdict import end_unreadable, entry_of, overtime_of, report_failure
+from gostage_core.verdict import (
+    end_unreadable,
+    entry_of,
+    overdue_of,
+    overtime_of,
+    report_failure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -176,6 +182,8 @@ class Rescuer:
         answer, rest = self._state.rouse(run_id, what, timer, _DEADLINE)
         if answer.word == "overtime":
             self._end_overtime(run_id, what, rest)
+        elif answer.word == "overdue":
+            self._end_overdue(run_id, what, rest)
         elif answer.word == "reply":
             self._reply(run_id)
         elif answer.word == "compensate":
@@ -246,6 +254,20 @@ class Rescuer:
             return
         failure, delay = overtime_of(claim, entry, self._state.machine.random())
         self._go_on(run_id, report_failure(self._state, claim, entry, failure, delay))
+
+    def _end_overdue(self, run_id: str, entry_id: str, rest: list[object]) -> None:
+        token, spec, attempt, last = cast("tuple[bytes, bytes, int, bytes]", tuple(rest))
+        claim = Claim(run_id, entry_id, token.decode(), attempt, 0, spec, None, shared=False)
+        entry = entry_of(claim)
+        failure = overdue_of(claim, entry, last)
+        answer = self._state.expire(
+            run_id,
+            entry_id,
+            policy=entry.on_error,
+            failure=failure.to_json(),
+            details=failure.summary(),
+        )
+        self._go_on(run_id, answer)
 
     def _send(self, run_id: str, entry: str, carrier: bytes) -> None:
         """Send a message again; one refusal of the broker is enough for a tick."""

@@ -61,6 +61,8 @@ class ActionResult(Timed):
     """Who kept its failure from failing what is around it."""
     undoes: str = ""
     """The path of the action that it undoes, in the stage that compensates a run."""
+    deadline: datetime | None = None
+    """When it must be done, in all of its tries; known once its turn has come."""
 
     @property
     def path(self) -> str:
@@ -255,6 +257,7 @@ def _action(node: ActionNode, fields: Mapping[str, bytes]) -> ActionResult:
         child_run_id=fields.get(f"u{entry}", b"").decode(),
         handled_by=fields.get(f"b{entry}", b"").decode(),
         undoes=spec.get("undoes", ""),
+        deadline=moment(fields.get(f"x{entry}")),
     )
 
 

@@ -11,6 +11,7 @@ from gostage_core.broker.position import places
 from gostage_core.duration import seconds
 from gostage_core.edit import OPERATOR, Edit, Send, left_to_workers
 from gostage_core.errors import (
+    ActionNotFoundError,
     BrokerUnavailableError,
     RunNotFoundError,
     RunStateError,
@@ -25,6 +26,7 @@ from gostage_core.run_view import RunView
 from gostage_core.signals import check_expected, encoded_payload
 from gostage_core.source import RedisSource
 from gostage_core.state.client import our_errors
+from gostage_core.status import RunStatus
 from gostage_core.store import put_arguments
 from gostage_core.why import Why, explain
 
@@ -44,7 +46,8 @@ _LONGEST_REASON: Final = 2_000
 _NOT_RETRIED: Final = {
     "state": "is {}; only runs that failed or were cancelled are retried",
     "child": "is the child of run {!r}; retry that one",
-    "compensated": "was compensated: what it had done is undone; fork it, or submit it anew",
+    "compensated": "was compensated: what it had done is undone; submit it anew, or fork it from "
+    "its beginning",
 }
 """Why a run is not retried, by the answer of the server."""
 
@@ -69,7 +72,8 @@ class Run(RunView):
         Actions that run are told through ``ctx.cancelled``, and what ends well is committed still.
         What runs on after the grace is ended from outside: it commits nothing any more, and a
         worker of the prefork pool stops its process. What has completed and says how it is undone
-        is compensated before the run ends. Safe to repeat.
+        is compensated before the run ends. A run that was paused goes on to its end. Safe to
+        repeat: the shorter grace counts, and what is being undone is.
 
         Args:
             reason: kept in the run's journal.
@@ -77,7 +81,7 @@ class Run(RunView):
             actor: who asks, kept likewise.
 
         Raises:
-            RunStateError: the run has ended otherwise.
+            RunStateError: the run has ended otherwise, or is about to and undoes what it had done.
         """
         limit = self._state.settings.cancel_grace if grace is None else seconds(grace)
         answer = self._state.halt(self.run_id, "cancelled", _details(actor, reason), limit)
@@ -117,7 +121,8 @@ class Run(RunView):
             name: of the signal.
             payload: what it brings; anything that the store can hold. Checked where the type is
                 known here that who waits wants.
-            id: of this signal; one that was sent before is not sent again.
+            id: of this signal; one that was sent before is not sent again. The last thousand of a
+                run are known.
             actor: who sends it, kept in the run's journal.
 
         Raises:
@@ -168,7 +173,7 @@ class Run(RunView):
             ActionNotFoundError: *skip* names what is not in the plan or has completed.
             StoreError: a value of *store* cannot be stored.
         """
-        skipped = unfinished(self._source.tree(), skip) if skip else []
+        skipped = self._to_skip(skip)
         changes = put_arguments(store or {}, self._state.settings.max_value_bytes)
         answer = self._state.retry(
             self.run_id,
@@ -277,6 +282,16 @@ class Run(RunView):
             return None
         with our_errors(run_id, settings.redis_url):
             return places(self._state.client, queue, run_id)
+
+    def _to_skip(self, references: Iterable[str]) -> list[str]:
+        """Return the entries that a retry leaves out."""
+        wanted = list(references)
+        try:
+            return unfinished(self._source.tree(), wanted) if wanted else []
+        except ActionNotFoundError:
+            if self.status not in (RunStatus.FAILED, RunStatus.CANCELLED):
+                raise self._state_error(_NOT_RETRIED["state"].format(self.status)) from None
+            raise
 
     @property
     def _source(self) -> RedisSource:

@@ -106,6 +106,7 @@ class Settings(BaseModel):
             journal=self.max_journal,
             store_bytes=self.max_store_bytes,
             past_bytes=self.max_past_bytes,
+            grace_ms=round(self.cancel_grace * 1000),
         )
 
     @field_validator("modules", mode="before")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from gostage_core.errors import CorruptValueError, StoreTypeError, ValueTooLargeError
 from gostage_core.values.adapters import adapter, reason_of
@@ -16,7 +19,11 @@ _TAGGED: Final = b'"$"'
 """What is in all that JSON has no form of its own for."""
 
 _PLAIN: Final[dict[str, type]] = {
-    cls.__name__: cls for cls in (bool, int, float, str, bytes, list, dict, tuple, set)
+    cls.__name__: cls
+    for cls in (
+        *(bool, int, float, str, bytes, list, dict, tuple, set),
+        *(Decimal, UUID, datetime, date, timedelta),
+    )
 }
 
 

@@ -24,7 +24,7 @@ def waiting_arguments(wait: Wait, claim: Claim, entry: Entry, settings: Settings
     if isinstance(wait, Group):
         return group_arguments(wait, entry, claim.entry)
     if isinstance(wait, ChildRun):
-        return ["run", child_id(claim), *_child(wait, claim, entry, settings).arguments()]
+        return ["run", _first_child_id(claim), *_child(wait, claim, entry, settings).arguments()]
     if isinstance(wait, Timer):
         return ["timer", round(wait.seconds * 1000)]
     if isinstance(wait, SignalWait):
@@ -37,10 +37,9 @@ def _ms(timeout: float | None) -> int:
     return 0 if timeout is None else max(1, round(timeout * 1000))
 
 
-def child_id(claim: Claim) -> str:
-    """Return the id of the child run of this try: the same however often it is asked for."""
-    again = f".{claim.fails}" if claim.fails else ""
-    name = f"{claim.run_id}.{claim.entry}{again}"
+def _first_child_id(claim: Claim) -> str:
+    """Return the id of the first child run of an entry; the next ones have a number behind it."""
+    name = f"{claim.run_id}.{claim.entry}"
     if len(name) <= _LONGEST_ID:
         return name
     return f"{name[:100]}.{sha256(name.encode()).hexdigest()[:32]}"
@@ -48,8 +47,8 @@ def child_id(claim: Claim) -> str:
 
 def _child(wait: ChildRun, claim: Claim, entry: Entry, settings: Settings) -> NewRun:
     return NewRun(
-        run_id=child_id(claim),
-        nonce=f"child of {claim.run_id} {claim.entry} {claim.fails}",
+        run_id=_first_child_id(claim),
+        nonce=f"child of {claim.run_id} {claim.entry} {claim.token}",
         definition=wait.definition,
         details=json.dumps({"by": entry.path, "run": claim.run_id}),
         bounds=settings.bounds,

@@ -169,22 +169,27 @@ class Repeating(threading.Thread):
 class Keeper(Repeating):
     """Renews the leases, and ends processes. Nothing that takes long may keep it from that."""
 
+    def __init__(self, installation: Installation, household: Household) -> None:
+        super().__init__(installation, household)
+        self._left_alone: set[str] = set()
+
     def once(self) -> None:
         """Renew the leases of every living process of this worker; stop what nobody waits for."""
         doomed = self._installation.state.renew(self._household.living())
+        self._left_alone.intersection_update(doomed.values())
         for process, held in doomed.items():
             self._stop(process, held)
 
     def _stop(self, process: str, held: str) -> None:
-        """End the process whose body runs on beyond the grace, unless it has gone on by now."""
-        slot, _, member = held.partition(" ")
-        if self._installation.state.claims_of(process).get(slot) != member:
-            return
+        """End the process whose body runs on beyond the grace, where it is one of its own."""
+        member = held.partition(" ")[2]
         pid = self._household.child(process)
         if pid is None:
-            logger.warning(
-                "the body of %s runs on; this pool has no process of its own for it", member
-            )
+            if held not in self._left_alone:
+                self._left_alone.add(held)
+                logger.warning(
+                    "the body of %s runs on; this pool has no process of its own for it", member
+                )
             return
         logger.warning("process %s is killed: nobody waits for what it does, %s", process, member)
         with contextlib.suppress(ProcessLookupError):

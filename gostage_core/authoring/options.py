@@ -40,6 +40,7 @@ class OptionKeywords(TypedDict, total=False):
     priority: int | None
     retry: Retry | None
     timeout: Duration | None
+    deadline: Duration | None
     on_error: Literal["fail", "continue"]
     store_as: str | None
     compensate: Action | None
@@ -72,6 +73,10 @@ class ActionOptions(SparseModel):
 
     timeout: Timeout | None = None
     """How long one try may take, in seconds; by default as long as it likes."""
+
+    deadline: Timeout | None = None
+    """How long it may take in all, in seconds from when its turn comes: every try, and all that it
+    waits for between them. It fails then, and is not tried again."""
 
     on_error: Literal["fail", "continue"] = "fail"
     """Whether its last failure ends the run, or the run goes on without it."""

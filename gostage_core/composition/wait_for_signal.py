@@ -65,7 +65,7 @@ class WaitForSignal(Composite, id="gostage.WaitForSignal"):
         Args:
             signal: the name of the signal.
             type: what it is to bring: a pydantic model, a dataclass, an Enum, or a plain type such
-                as ``dict``; by default anything.
+                as ``dict`` or ``Decimal``; by default anything.
             timeout: after which the action fails with ``SignalTimeoutError``, unless it is told
                 what to do then.
             default: the value then.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gostage_core.errors import ForkError
+from gostage_core.planning.replay import forked_letters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gostage_core.journal import JournalEntry
 
@@ -25,6 +27,11 @@ _FINAL: Final = {
 _AGAIN: Final = frozenset({"action.reopened", "stage.reopened"})
 
 
+_NOT_ENDED: Final = frozenset("pm")
+_PARTS_OF_A_SCOPE: Final = 10
+"""Of its record; that of an action has more."""
+
+
 @dataclass(slots=True)
 class Past:
     """One entry or stage of the plan, as it stood at the cut."""
@@ -36,8 +43,6 @@ class Past:
     """By the server's clock, in ms."""
     attempt: int = 0
     worker: str = ""
-    waits: int = 0
-    """How often it had waited for something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,14 @@ class Cut:
 _NOTHING: Final = Past()
 
 
-def cut_before(run_id: str, entry: str, nodes: int, journal: Sequence[JournalEntry]) -> Cut:
-    """Return how a run with so many *nodes* stood when *entry* first began.
+def cut_before(
+    run_id: str,
+    entry: str,
+    nodes: int,
+    journal: Sequence[JournalEntry],
+    plan: Mapping[str, bytes],
+) -> Cut:
+    """Return how a run with so many *nodes* in its *plan* stood when *entry* first began.
 
     Raises:
         ForkError: it never did.
@@ -74,19 +85,31 @@ def cut_before(run_id: str, entry: str, nodes: int, journal: Sequence[JournalEnt
         raise ForkError(run_id, "that action has not begun")
     before = [one for one in journal if one.sequence < first.sequence]
     after = [one for one in journal if one.sequence >= first.sequence]
-    disabled, removed = _marks(before)
+    forked = forked_letters(plan)
+    disabled, removed = _marks(before, plan, forked)
     return Cut(
         sequence=first.sequence - 1,
         last_node=_last_node(nodes, after),
-        entries=_entries(before),
+        entries=_entries(before, {n: _first(plan, n, letter) for n, letter in forked.items()}),
         disabled=disabled,
         removed=removed,
         replaced=_replaced(after),
     )
 
 
-def _entries(journal: Iterable[JournalEntry]) -> dict[str, Past]:
-    entries: dict[str, Past] = {}
+def _first(plan: Mapping[str, bytes], node: str, letter: str) -> Past:
+    """Return how a node of a fork stood when that began: its record is still that of then."""
+    state = "" if letter in _NOT_ENDED else letter
+    text = plan.get(f"r{node}")
+    if text is None:  # a hook that is to be done again since the run was opened again
+        return Past(state)
+    record = text.decode().split("|")
+    if len(record) == _PARTS_OF_A_SCOPE:
+        return Past(state, int(record[5]), int(record[6]))
+    return Past(state, int(record[6]), int(record[7]), int(record[1]), record[8])
+
+
+def _entries(journal: Iterable[JournalEntry], entries: dict[str, Past]) -> dict[str, Past]:
     for one in journal:
         if not one.entry:
             continue
@@ -100,14 +123,14 @@ def _entries(journal: Iterable[JournalEntry]) -> dict[str, Past]:
             past.began = past.began or at
             past.attempt = one.change.get("attempt", 0)
             past.worker = one.change.get("worker", "")
-        elif one.kind == "action.waiting":
-            past.waits += 1
     return entries
 
 
-def _marks(journal: Iterable[JournalEntry]) -> tuple[frozenset[str], frozenset[str]]:
-    disabled: set[str] = set()
-    removed: set[str] = set()
+def _marks(
+    journal: Iterable[JournalEntry], plan: Mapping[str, bytes], forked: Mapping[str, str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    disabled = {name[1:] for name, text in plan.items() if name[0] == "s" and _is_off(text)}
+    removed = {node for node, letter in forked.items() if letter == "m"}
     for word, nodes in _operations(journal):
         if word == "disable":
             disabled.update(nodes)
@@ -116,6 +139,11 @@ def _marks(journal: Iterable[JournalEntry]) -> tuple[frozenset[str], frozenset[s
         elif word == "remove":
             removed.update(nodes)
     return frozenset(disabled), frozenset(removed)
+
+
+def _is_off(spec: bytes) -> bool:
+    """Tell whether a node was disabled from the start."""
+    return b'"off"' in spec and bool(json.loads(spec).get("off"))
 
 
 def _last_node(nodes: int, after: Iterable[JournalEntry]) -> int:

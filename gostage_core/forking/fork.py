@@ -66,7 +66,7 @@ class Fork:
             tree = read_tree(original.plan, RunStatus(original.header["status"].decode()))
             entry, path = self._entry(called(tree, at))
             nodes_of_all = int(original.header["nodes"])
-            cut = cut_before(self._run_id, entry, nodes_of_all, original.journal)
+            cut = cut_before(self._run_id, entry, nodes_of_all, original.journal, original.plan)
             if int(original.header.get("past_lost", b"0")) > cut.sequence:
                 raise ForkError(
                     self._run_id,
@@ -127,7 +127,7 @@ class Fork:
             *(self._state.machine.token(), "", "join", header["workflow"], definition),
             *(0, bounds.retention_ms, "", header.get("throttle", b""), header.get("group", b"")),
             *(header["most_actions"], header["most_stages"], header["most_children"]),
-            *(bounds.journal, bounds.store_bytes, bounds.past_bytes),
+            *(bounds.journal, bounds.store_bytes, bounds.past_bytes, bounds.grace_ms),
             *(json.dumps(details, separators=(",", ":")), ""),
             *(len(tags), *tags),
             *(0, "", "", "", "", 0),
@@ -162,8 +162,9 @@ class Fork:
                 raise HistoryLostError(self._run_id, "how it began, and cannot be forked")
             values = self._values(texts_of(store), texts_of(meta))
             length = client.llen(keys.of("journal", self._run_id))
-        if length != len(journal):
-            return None
+            size = client.hget(keys.of("run", self._run_id), "bytes")
+        if length != len(journal) or size != header.get(b"bytes"):
+            return None  # checkpoints of a body write no journal
         with readable(self._run_id, "journal"):
             entries = [JournalEntry.from_text(i, text) for i, text in enumerate(journal, start=1)]
         return Original(texts_of(header), texts_of(plan), entries, past, values)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.plan import entry_texts
+from gostage_core.planning.replay import FORKED
 from gostage_core.planning.settings import definition_from, marks_of
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ ROOT: Final = "0"
 _LINKS_OF_AN_ACTION: Final = 3
 _UP, _NEXT, _FIRST, _LAST = range(4)
 _HOOKS: Final = (8, 9)
-_BY: Final = 10
+_BY, _ORDER = 10, 11
 _OVER: Final = frozenset("csm")
+_TOLD, _TOLD_OF_STAGES = frozenset("csfm"), frozenset("csmp")
 
 
 class Nodes:
@@ -48,10 +50,22 @@ class Nodes:
                 fields.update(self._texts(node, name))
             if record := self._record(node):
                 fields[f"r{name}"] = record
+        fields[FORKED] = _compact(dict(self._letters(fields)))
         for node, scopes in self._owned.items():
             fields[f"n{self._names[node]}"] = ",".join(map(self._names.__getitem__, scopes))
             fields[f"y{self._names[node]}"] = self._collected(node)
         return fields
+
+    def _letters(self, fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield how actions and stages stand that the journal of the new run will not tell of."""
+        for node, name in self._names.items():
+            letter = fields.get(f"r{name}", "")[:1]
+            if self._is_scope(node):
+                is_told = self._is_stage(node) and letter in _TOLD_OF_STAGES
+            else:
+                is_told = letter in _TOLD
+            if is_told:
+                yield name, letter
 
     def _number(self, scope: str) -> None:
         """Number what a scope holds: within each scope ids then follow the order of the plan."""
@@ -93,6 +107,9 @@ class Nodes:
     def _is_scope(self, node: str) -> bool:
         return len(self._links(node)) > _LINKS_OF_AN_ACTION
 
+    def _is_stage(self, node: str) -> bool:
+        return node != ROOT and self._is_scope(node) and self._links(node)[_UP] == ROOT
+
     def _links(self, node: str) -> list[str]:
         return self._text(f"l{node}").split(",")
 
@@ -110,8 +127,8 @@ class Nodes:
             for at in (*_HOOKS, _BY):
                 links[at] = self._names.get(links[at], ROOT)
         elif self._replaced(node) is not None:
-            _, _, timeout, throttle = self._replaced_texts(node)
-            links[-1] = f"{timeout}{'T' if throttle else ''}"
+            _, _, limits, throttle = self._replaced_texts(node)
+            links[-1] = f"{limits}{'T' if throttle else ''}"
         return ",".join(links)
 
     def _texts(self, node: str, name: str) -> dict[str, str]:
@@ -119,10 +136,13 @@ class Nodes:
         if self._replaced(node) is not None:
             texts["s"], texts["c"], _, texts["t"] = self._replaced_texts(node)
         spec = json.loads(texts["s"])
-        if "of" in spec:
-            texts["s"] = _compact({**spec, "of": self._names[spec["of"]]})
+        off = {"off": 1} if node in self._cut.disabled else {}
+        if "of" in spec or off or "off" in spec:
+            kept = {key: value for key, value in spec.items() if key != "off"}
+            owner = {"of": self._names[spec["of"]]} if "of" in spec else {}
+            texts["s"] = _compact({**kept, **owner, **off})
         fields = {f"{letter}{name}": text for letter, text in texts.items() if text}
-        if "id" in spec and self._links(node)[_UP] == ROOT:
+        if self._is_stage(node):
             fields[f"g{spec['id']}"] = name
         for letter in self._kept(node):
             if text := self._text(f"{letter}{node}"):
@@ -140,8 +160,7 @@ class Nodes:
 
     def _replaced_texts(self, node: str) -> tuple[str, str, str, str]:
         spec: dict[str, Any] = json.loads(self._cut.replaced[node])
-        text, carrier, timeout, throttle = entry_texts(definition_from(spec), marks_of(spec))
-        return text, carrier, str(timeout), throttle
+        return entry_texts(definition_from(spec), marks_of(spec))
 
     def _is_over(self, node: str) -> bool:
         past = self._cut.of(node)
@@ -158,8 +177,12 @@ class Nodes:
         if node in self._cut.removed:
             return _record("m", 0, 0, 0, "")
         if node in self._owned:
-            return _record("p", 0, 0, 0, "", phase=max(0, past.waits - 1))
+            return _record("p", 0, 0, 0, "", phase=self._phase(node))
         return _record("d", 0, 0, 0, "") if node in self._cut.disabled else ""
+
+    def _phase(self, node: str) -> int:
+        """Return the phase in which an entry waits for the last of the scopes that it owns."""
+        return int(self._links(self._owned[node][-1])[_ORDER])
 
     def _record_of_scope(self, node: str) -> str:
         past = self._cut.of(node)
@@ -171,7 +194,7 @@ class Nodes:
             return _scope_record("p", past.began, 0)
         if node in self._cut.disabled:
             return _scope_record("d", 0, 0)
-        return self._record_of_nested(node) if self._links(node)[_UP] != ROOT else ""
+        return "" if self._is_stage(node) else self._record_of_nested(node)
 
     def _record_of_nested(self, node: str) -> str:
         """The journal says nothing of scopes in scopes: what is in them tells."""

@@ -42,7 +42,7 @@ def unfinished(tree: Tree, references: Iterable[str]) -> list[str]:
     for reference in references:
         left = [one.entry for one in called(tree, reference) if one.status not in _DONE]
         if not left:
-            raise ActionNotFoundError(reference)
+            raise ActionNotFoundError(reference, is_over=True)
         entries += left
     return list(dict.fromkeys(entries))
 

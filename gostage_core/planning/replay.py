@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.planning.outline import (
     OutlinedAction,
@@ -25,6 +25,9 @@ Operation = list[str]
 """``[word, …]`` as the journal keeps it; see :meth:`Replay.apply`."""
 
 _ROOT = "0"
+
+FORKED: Final = "o"
+"""The field of a plan that says how the nodes of a fork stood when it began: id to letter."""
 
 
 class Replay:
@@ -49,7 +52,7 @@ class Replay:
         self._next: dict[str, str] = {}
         self._owned: dict[str, list[str]] = defaultdict(list)
         self._off: set[str] = set()
-        self._removed: set[str] = set()
+        self._removed = {node for node, letter in forked_letters(fields).items() if letter == "m"}
         self._specs: dict[str, dict[str, Any]] = {}
         self._settings: dict[str, deque[str]] = defaultdict(deque)
         for word, entry, *rest in operations:
@@ -208,6 +211,12 @@ class Replay:
 
     def _links(self, node: str) -> list[str]:
         return self._fields[f"l{node}"].decode().split(",")
+
+
+def forked_letters(fields: Mapping[str, bytes]) -> dict[str, str]:
+    """Return how the nodes of a plan stood with which a fork began; none of a run that is none."""
+    letters: dict[str, str] = json.loads(fields.get(FORKED, b"{}"))
+    return letters
 
 
 _Told = tuple[str, PlanChange]

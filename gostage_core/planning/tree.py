@@ -81,8 +81,11 @@ class ActionNode:
 
     @property
     def attempt(self) -> int:
-        """The number of its last attempt; 0 before the first."""
-        return int(self.record[1])
+        """The number of its last attempt; 0 before the first.
+
+        One that waits goes on as the same attempt, which is counted again when it does.
+        """
+        return max(int(self.record[1]), int(self.record[4].partition(":")[0] or 0))
 
     @property
     def phase(self) -> int:

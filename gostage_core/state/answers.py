@@ -51,6 +51,10 @@ class Claim:
     """Whether siblings may write to the store meanwhile."""
     phase: int = 0
     """How often the entry has waited for something before."""
+    due: int = 0
+    """When the entry is to be done, by the server's clock in ms; 0 where it has no deadline."""
+    left: float | None = None
+    """Seconds until then, as of the claim."""
 
 
 @dataclass(frozen=True, slots=True)

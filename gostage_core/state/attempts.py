@@ -37,6 +37,8 @@ class Attempts(Scripted):
             store=_small_store(reply[5]),
             shared=reply[6] == 1,
             phase=cast("int", reply[7]),
+            due=cast("int", reply[8]),
+            left=cast("int", reply[9]) / 1000 if reply[8] else None,
         )
 
     def commit(self, claim: Claim, *, have: str, parts: CommitParts) -> Answer:
@@ -56,13 +58,23 @@ class Attempts(Scripted):
         return answer_of(reply, "waiting")
 
     def fail(
-        self, claim: Claim, *, delay: float | None, policy: str, failure: str, details: str
+        self,
+        claim: Claim,
+        *,
+        delay: float | None,
+        policy: str,
+        failure: str,
+        details: str,
+        missed: int | None = None,
     ) -> Answer:
-        """End an attempt that failed; *delay* seconds until the next one, ``None`` for none."""
+        """End an attempt that failed; *delay* seconds until the next one, ``None`` for none.
+
+        *missed* is the wait of the entry that nothing came for, if that is what failed it.
+        """
         due = "" if delay is None else max(1, round(delay * 1000))
         reply = self._run(
             "fail", claim.run_id, claim.entry, claim.token, due, policy, self.settings.window,
-            failure, details,
+            failure, details, "" if missed is None else missed,
         )  # fmt: skip
         return answer_of(reply, "retrying", "continued", "failed")
 

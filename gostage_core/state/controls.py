@@ -28,9 +28,8 @@ class Controls(Scripted):
 
         *most* runs may live at a time; 0 for any number.
         """
-        grace = round(self.settings.cancel_grace * 1000)
         return answer_of(
-            self._run("submit", run_id, self.settings.window, most, grace, *arguments), "created"
+            self._run("submit", run_id, self.settings.window, most, *arguments), "created"
         )
 
     def deliver(self, run_id: str, entry: str, awaited: str, text: str) -> Answer:

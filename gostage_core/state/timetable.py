@@ -61,7 +61,7 @@ class Timetable(Scripted):
         """
         reply = self._run(
             "fire", run_id, self.settings.window, name, "" if due is None else due, at, following,
-            passed, overlap, why, round(self.settings.cancel_grace * 1000), int(queued), *run,
+            passed, overlap, why, int(queued), *run,
         )  # fmt: skip
         return answer_of(reply, "created")
 

@@ -59,7 +59,7 @@ class Upkeep(Scripted):
     def renew(self, processes: Iterable[str]) -> dict[str, str]:
         """Renew the leases of *processes*; return what of theirs is to be stopped.
 
-        That is told once: ``"slot run entry"`` of each such process.
+        Told until it has been: ``"slot run entry"`` of each such process.
         """
         return self.tick(processes, judge=False, limit=0).doomed
 
@@ -85,6 +85,11 @@ class Upkeep(Scripted):
             self.settings.window,
         )  # fmt: skip
         return answer_of(reply, "taken")
+
+    def expire(self, run_id: str, entry: str, *, policy: str, failure: str, details: str) -> Answer:
+        """End an entry that was not done at its deadline: ``failed``, ``continued`` or ``gone``."""
+        reply = self._run("expire", run_id, entry, policy, self.settings.window, failure, details)
+        return answer_of(reply, "failed", "continued")
 
     def compensate(self, run_id: str, stage: str, spec: str, details: str) -> Answer:
         """Begin to undo what a run has done, in a stage of its own."""

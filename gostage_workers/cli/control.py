@@ -13,6 +13,7 @@ from gostage_workers.cli.output import data, out
 from gostage_workers.cli.query import Query, Voice, agree
 from gostage_workers.cli.statuses import FAILED, InputError
 from gostage_workers.cli.submit import values_of
+from gostage_workers.cli.target import import_modules
 
 if TYPE_CHECKING:
     from gostage_core.bulk import RunBatch
@@ -133,6 +134,10 @@ def retry(
     help="What the signal brings.  [default: null]",
 )  # fmt: skip
 @click.option("--id", "signal_id", metavar="ID", help="Of this signal: sent again, it is one.")
+@click.option(
+    "--module", "-m", "modules", multiple=True, metavar="MODULE",
+    help="Import this module first, to check --payload against the type in it that is waited for.",
+)  # fmt: skip
 @takes(Voice)
 @takes(Connection)
 def signal(
@@ -140,14 +145,18 @@ def signal(
     name: str,
     payload: str | None,
     signal_id: str | None,
+    modules: tuple[str, ...],
     voice: Voice,
     connection: Connection,
 ) -> None:
     """Send a run a signal.
 
     RUN is the id of the run, NAME that of the signal. The action that has waited longest for it
-    goes on with what --payload brings; where none waits, it is kept for the first that does.
+    goes on with what --payload brings; where none waits, it is kept for the first that does. What
+    is not of the type that it waits for is refused here, where that is known, or else by the
+    action.
     """
+    import_modules(modules)
     handle = connection.runner().get(run)
     handle.signal(name, _payload(payload), id=signal_id, actor=voice.who)
     click.echo(f"{run} is sent {name}")

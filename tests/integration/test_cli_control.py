@@ -41,6 +41,17 @@ workflow = Workflow("job")
 workflow.add_stage("s").add(note.s(word="x"))
 """
 
+APPROVALS = """
+from decimal import Decimal
+from pydantic import BaseModel
+from gostage_core import WaitForSignal
+
+class Approval(BaseModel):
+    amount: Decimal
+
+waits = WaitForSignal("approval", Approval)
+"""
+
 WHO = ("--reason", "an incident", "--actor", "ana")
 
 
@@ -189,6 +200,36 @@ def test_a_signal_is_sent_once_for_its_id_with_what_it_brings(bench: Bench, shel
     assert result.store["came"] == {"a": 1}
     assert result.status is RunStatus.FAILED, "the second one never came"
     refused(shell.gostage("runs", "signal", run.run_id, "go"), 1, "is failed already")
+
+
+def test_what_a_signal_brings_is_checked_where_its_type_is_known(
+    bench: Bench, shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "approvals.py").write_text(APPROVALS, encoding="utf-8")
+    shell.environment["PYTHONPATH"] += f":{tmp_path}"
+    run = bench.submit(of(WaitForSignal("approval", dict)))
+    bench.step()
+    plan = bench.state.keys.of("plan", run.run_id)
+    entry = run.result().actions[0].entry
+    bench.state.client.hset(plan, f"j{entry}", "approval\napprovals:Approval")
+    words = ("runs", "signal", run.run_id, "approval", "-m", "approvals", "--payload")
+    refused(shell.gostage(*words, '{"amount": "much"}'), 2, "amount: ")
+    refused(shell.gostage(*words, "{oops"), 2, "not JSON")
+    assert done(shell.gostage(*words, '{"amount": "9.99"}')) == f"{run.run_id} is sent approval"
+
+
+def test_what_is_not_undone_is_shown_until_it_is(bench: Bench, shell: Shell) -> None:
+    run = bench.submit(of(note.s().options(name="kept", compensate=fail.s()), fail.s()))
+    bench.drain(run)
+    shown = done(shell.gostage("runs", "show", run.run_id))
+    assert "not compensated; left to undo: s/kept" in shown
+    document = read(shell.gostage("runs", "show", run.run_id, "--json"))
+    assert (document["compensated"], document["uncompensated"]) == (False, ["s/kept"])
+    done(shell.gostage("runs", "retry", run.run_id, "--set", "mended=true"))
+    bench.drain(run)
+    assert "compensated: what it had done is undone" in done(
+        shell.gostage("runs", "show", run.run_id)
+    )
 
 
 def test_a_run_is_forked_where_it_is_told_with_other_values(bench: Bench, shell: Shell) -> None:

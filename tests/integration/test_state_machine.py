@@ -46,7 +46,7 @@ NAMES = {
     "s": "skipped",
     "m": "removed",
 }
-OWN = ("claim", "commit", "wait", "fail", "release", "lose", "rouse", "deliver")
+OWN = ("claim", "commit", "wait", "fail", "release", "lose", "rouse", "deliver", "expire")
 WHOLE = ("pause", "resume", "retry", "signal")
 """What is asked of a run, and does what it does to any entry of it."""
 OTHERS = (*WHOLE, "halt", "edit", "purge", "invite", "compensate")
@@ -221,6 +221,29 @@ def go_through_everything(bench: Bench) -> None:
         bench.state.lose(run.run_id, entry, "p", "t", counted=True)
 
 
+def go_through_deadlines(bench: Bench) -> None:
+    shut = fine.s().options(throttle=Throttle("shut", concurrency=1))
+    held = claim(bench, submit(bench, shut))
+    waits = [Napping(), Listening(), Waiting(actions=(definition_of(Napping()),)), shut]
+    for one in waits:
+        run = submit(bench, one.options(deadline=0.3))
+        while bench.post.messages:
+            bench.step("other")
+        expired(bench, run)
+    run = submit(bench, fine.s().options(deadline=0.1))
+    expired(bench, run)
+    bench.post.messages.clear()
+    run = submit(bench, fine.s().options(deadline=0.1))
+    claim(bench, run, "late")
+    expired(bench, run)
+    bench.state.fail(held, delay=None, policy="fail", failure=FAILURE, details="{}")
+
+
+def expired(bench: Bench, run: Run) -> None:
+    while not run.status.is_terminal:
+        bench.rescuer.tick()
+
+
 def go_through_waits_and_edits(bench: Bench) -> None:
     bench.drain(submit(bench, Waiting(actions=(definition_of(fine.s()),))))
     run = submit(bench, Delivered(timeout=9))
@@ -366,6 +389,7 @@ def test_every_arrow_of_the_diagram_is_taken_and_no_other(bench: Bench, watcher:
     go_through_everything(bench)
     go_through_waits_and_edits(bench)
     go_through_time_and_control(bench)
+    go_through_deadlines(bench)
     text = ARCHITECTURE.read_text(encoding="utf-8")
     drawn = {
         (old, new, by) for old, new, by in re.findall(r"^    (\S+) --> (\S+): (\w+)$", text, re.M)

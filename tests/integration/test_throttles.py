@@ -26,7 +26,7 @@ from gostage_core import (
     action,
 )
 from gostage_core.errors import BrokerUnavailableError, InvalidActionError, InvalidKeyError
-from gostage_core.port import new_nonce
+from gostage_core.machine import MACHINE
 from gostage_core.settings import Settings
 from gostage_core.state.answers import Claim, CommitParts
 from gostage_core.testing.memory import MemoryClient, MemoryServer
@@ -98,7 +98,7 @@ def single(throttle: Throttle) -> Workflow:
 def claim(bench: Bench, message: Message, process: str = "lives") -> Claim | str:
     slot = f"{message.run_id}.{message.entry}"
     return bench.state.claim(
-        message.run_id, message.entry, nonce=new_nonce(), process=process, slot=slot, mark=""
+        message.run_id, message.entry, nonce=MACHINE.token(), process=process, slot=slot, mark=""
     )
 
 
@@ -708,7 +708,7 @@ def test_a_look_at_a_throttle_costs_the_same_however_many_are_within_it(
     bench = real_bench
 
     def commands(count: int) -> int:
-        throttle = Throttle(f"k{new_nonce()}", rate=count, per=3_600)
+        throttle = Throttle(f"k{MACHINE.token()}", rate=count, per=3_600)
         for _ in range(count + 1):
             bench.submit(single(throttle))
         claim_all(bench)
@@ -725,7 +725,7 @@ def test_standing_in_line_and_being_called_cost_the_same_however_long_the_line_i
     bench = real_bench
 
     def commands(count: int) -> tuple[int, int]:
-        throttle = Throttle(f"k{new_nonce()}", concurrency=1)
+        throttle = Throttle(f"k{MACHINE.token()}", concurrency=1)
         bench.post.messages.clear()
         for _ in range(count):
             bench.submit(single(throttle))

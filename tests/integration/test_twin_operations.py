@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gostage_core import Action, ActionContext, Retry, Stage, Throttle, Workflow, action
+from gostage_core import Action, ActionContext, Retry, Sleep, Stage, Throttle, Workflow, action
 from gostage_core.attempt import Moment
 from gostage_core.authoring.waits import Delivery
 from gostage_core.errors import CorruptRunError
@@ -78,6 +78,7 @@ def test_every_operation_leaves_the_same(twin: Twin, fresh_registry: None) -> No
     live_and_end(bench, twin)
     go_another_way(bench)
     keep_a_schedule(bench)
+    overrun(bench)
     assert {scripts.digest(name) for name in scripts.names()} <= twin.ran
     bench.close()
 
@@ -148,6 +149,17 @@ def keep_a_schedule(bench: Bench) -> None:
     schedule.pause()
     schedule.resume()
     assert bench.drain(schedule.trigger()).status == "completed"
+
+
+def overrun(bench: Bench) -> None:
+    """Let an action pass its deadline, and go on behind it."""
+    late = Workflow("late")
+    late.add_stage("s").add(Sleep(60).options(deadline=0.1, on_error="continue"), undo.s())
+    run = bench.submit(late)
+    bench.step()
+    while not bench.post.messages:
+        bench.rescuer.tick()
+    assert bench.drain(run).status == "completed"
 
 
 def claimed(state: State, run_id: str, entry: str) -> Any:

@@ -19,6 +19,7 @@ from gostage_core.authoring.waits import (
 )
 from gostage_core.state.answers import Claim, CommitParts
 from gostage_core.values.codec import decode, encode
+from tests.support.invariants import check_all
 
 if TYPE_CHECKING:
     from gostage_core import Run, RunResult
@@ -318,3 +319,18 @@ def test_a_failure_beside_it_counts_for_more_than_a_bail(bench: Bench) -> None:
     assert answer.word == "committed"
     result = run.result()
     assert (result.status, str(result.error)) == ("failed", "s/note: ValueError: b")
+
+
+def test_nothing_begins_behind_an_action_that_makes_up_the_quorum_around_it(bench: Bench) -> None:
+    @action
+    def takes_out(ctx: ActionContext) -> None:
+        ctx.store.append("done", "takes out")
+        ctx.actions["spare"].disable()  # whose turn passes by it, which is enough
+
+    spare = note.s("spare").options(name="spare")
+    run = submit(bench, team((takes_out.s(), note.s("never")), spare, quorum=1))
+    for _ in range(2):
+        bench.step()
+    result = bench.drain(run)
+    assert (result.status, done(result)) == ("completed", ["takes out", "end"])
+    assert not check_all(bench.state, run.run_id)[0].live

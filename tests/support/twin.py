@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -68,7 +69,7 @@ class Twin(redis.Redis):
         super().close()
 
     def _script(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        self.ran.add(args[1])
+        self.ran.add(args[1] if args[0] == "EVALSHA" else sha1(args[1].encode()).hexdigest())
         before = self.memory.snapshot()
         first = self._now()
         answer = outcome(self.real, args, options)

@@ -17,7 +17,7 @@
 
   Returns  "claimed", token, attempt, fails, spec, store: key, value … or false,
            1 when others may write to the store meanwhile, else 0
-           the phase: how often the entry has waited for something
+           the phase: how often the entry has waited for something; when the entry is to be done, or 0; ms until then
         |  "held" | "early" | "done" | "paused" | "throttled" (it stands in line for its throttle) | "gone"
 ]]
 --- @include "run"
@@ -46,6 +46,7 @@ local function is_shared(up)
   return false
 end
 
+local l = (r.state == "x" or r.state == "r") and links(run, n)
 local shared -- read before the first write, so that damage around the action shows there
 
 local function answer()
@@ -53,12 +54,13 @@ local function answer()
   if not shared and run.bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
     values = call("HGETALL", K.store(id))
   end
+  local due = l.deadline and tonumber(call("HGET", K.plan(id), "x" .. n) or nil)
   return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), values, shared and 1 or 0,
-           r.phase }
+           r.phase, due or 0, due and due - r.at or 0 }
 end
 
-if r.state == "x" or r.state == "r" then
-  shared = is_shared(links(run, n).up)
+if l then
+  shared = is_shared(l.up)
 end
 if r.state == "x" then
   if string.match(r.token, ":(.*)$") == nonce then
@@ -74,7 +76,6 @@ elseif r.state ~= "r" then
 elseif run.status == "paused" then
   return { "paused" }
 end
-local l = links(run, n)
 if l.mode then
   error("CORRUPT links l" .. n)
 end
@@ -121,6 +122,9 @@ call("HSET", K.claims(process), slot, id .. " " .. n)
 call("ZREM", K.sent(), id .. " " .. n)
 if l.timeout > 0 then
   call("ZADD", K.wake(), now + l.timeout + grace, id .. " " .. n .. " t")
+end
+if run.stop and run.grace then
+  call("ZADD", K.wake(), now + run.grace, id .. " " .. n .. " c")
 end
 jot(id, "action.started", n, run.revision, string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where))
 return answer()

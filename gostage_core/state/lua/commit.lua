@@ -106,13 +106,13 @@ end
 if report then
   take_verdict()
 end
-for _, other in ipairs(over) do
-  go_on(run, other, "s")
-end
+go_past(run, over)
 if bail ~= "" and not draining(run, n) then -- a failure beside it counts for more
   halt(run, "bailed", bail)
 else
-  go_on(run, n, "c")
+  if #over == 0 or not is_left_behind(run, n) then
+    go_on(run, n, "c")
+  end
   if begin_planned then
     begin_planned()
   end

@@ -18,20 +18,19 @@
 local id, stage_id, spec, details, window = arg(), arg(), arg(), arg(), number()
 local run = load_run(id)
 call("ZREM", K.wake(), id .. " u")
-local v = call("HMGET", K.run(id), "verdict", "undoing")
-if not run or TERMINAL[run.status] or not v[1] or v[2] then
+if not run or TERMINAL[run.status] or not run.verdict or call("HEXISTS", K.run(id), "undoing") == 1 then
   return { "gone" }
 end
 local actions = {}
 for _, text in ipairs(call("LRANGE", K.undo(id), 0, -1)) do
-  local part = cjson.decode(text) -- spec, carrier, timeout, throttle
-  table.insert(actions, 1, { spec = part[1], carrier = part[2], timeout = part[3], throttle = part[4], state = "" })
+  local part = cjson.decode(text) -- spec, carrier, limits, throttle
+  table.insert(actions, 1, { spec = part[1], carrier = part[2], limits = part[3], throttle = part[4], state = "" })
 end
 local root, s = links(run, "0"), load_scope(run, "0")
 local stage = { id = stage_id, spec = spec, mode = "s", limit = "0", quorum = "0", policy = "f", initial = "", state = "",
                 actions = actions }
-call("HDEL", K.run(id), "stop", "drain")
-run.stop, run.drain = nil, nil
+call("HDEL", K.run(id), "stop", "drain", "grace")
+run.stop, run.drain, run.grace = nil, nil, nil
 local n = add_stage(run, root.last, stage, "0", "")
 note_revision(run, 0, details)
 call("HSET", K.run(id), "undoing", n)

@@ -39,8 +39,6 @@ end
 local over = apply_edits(run, edits)
 call("HSET", K.run(id), "edited", nonce)
 note_revision(run, "0", details)
-for _, n in ipairs(over) do
-  go_on(run, n, "s")
-end
+go_past(run, over)
 begin_added(run)
 return ready_reply(run, "applied", window, "")

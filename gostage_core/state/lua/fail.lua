@@ -13,13 +13,15 @@
   ARGV[7]  window    links in one chain
   ARGV[8]  failure   JSON, opaque, whole
   ARGV[9]  details   JSON for the journal, short
+  ARGV[10] missed    the wait of the entry that nothing came for, if that is what failed it; or empty
 
   Returns  "retrying", ready…  |  "failed", ready…  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
 ]]
 --- @include "attempt"
 --- @include "outcome"
-local id, n, token, delay, policy, window, failure, details
-  = arg(), arg(), arg(), number(), arg(), number(), arg(), arg()
+--- @include "memo"
+local id, n, token, delay, policy, window, failure, details, missed
+  = arg(), arg(), arg(), number(), arg(), number(), arg(), arg(), arg()
 local run, r, word = attempt_of(id, n, token)
 if word then
   return { word }
@@ -29,6 +31,9 @@ links(run, n) -- a damaged plan shows here, before the first write
 r.fails = r.fails + 1
 call("HSET", K.plan(id), "e" .. n, failure)
 free_slot(id, r)
+if missed ~= "" then
+  wait_anew(id, n, missed) -- the next try does, or it could only fail again
+end
 if delay and not stopping(run, n) then
   sleep(run, r, now + delay, 0)
   jot(id, "action.retrying", n, run.revision, details)

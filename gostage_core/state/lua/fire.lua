@@ -15,17 +15,16 @@
   ARGV[9]  overlap   "skip", "queue", "allow" or "cancel": what happens while its last run goes on; "none" to
                      leave this time out too
   ARGV[10] why       JSON for the journal of a run that is cancelled
-  ARGV[11] grace_ms  of what runs in that run
-  ARGV[12] queued    1 for a run that was put off until its last one had ended, else 0
-  ARGV[13…] what     the run is, as include/creation.lua reads it; the deadline in ms from now, 0 for none
+  ARGV[11] queued    1 for a run that was put off until its last one had ended, else 0
+  ARGV[12…] what     the run is, as include/creation.lua reads it; the deadline in ms from now, 0 for none
 
   Returns  "created", ready…  |  "skipped"  |  "queued"  |  "taken"  |  "gone" (another worker has, or it was
            removed or paused)
 ]]
 --- @include "creation"
 --- @include "outcome"
-local id, window, name, due, at, following, passed, overlap, why, grace, queued
-  = arg(), number(), arg(), arg(), arg(), arg(), number(), arg(), arg(), number(), number()
+local id, window, name, due, at, following, passed, overlap, why, queued
+  = arg(), number(), arg(), arg(), arg(), arg(), number(), arg(), arg(), number()
 local new = read_run(id)
 local v = call("HMGET", K.schedule(name), "due", "paused", "last", "queued", "nonce")
 if not v[5] or (due ~= "" and (v[2] or v[1] ~= due)) or (queued == 1 and not v[4]) then
@@ -66,9 +65,8 @@ elseif last and due ~= "" and overlap == "queue" then
   go_past(v[4] and "skipped" or nil)
   call("HSET", K.schedule(name), "queued", at)
   return { "queued" }
-elseif last and due ~= "" and overlap == "cancel" and not last.stop then
-  jot(last.id, "run.halting", 0, last.revision, why)
-  halt(last, "cancelled", why, grace)
+elseif last and due ~= "" and overlap == "cancel" then
+  ask_to_end(last, "cancelled", why, new.grace)
 end
 if new.deadline > 0 then
   new.deadline = now + new.deadline

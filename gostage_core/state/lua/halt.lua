@@ -1,5 +1,5 @@
 --[[
-  Ask a run to end: nothing more of it begins. Safe to repeat.
+  Ask a run to end: nothing more of it begins. Safe to repeat; of two graces the shorter one counts.
 
   KEYS[1]  run  hash  the header of the run
 
@@ -10,7 +10,7 @@
   ARGV[5]  window   links in one chain
   ARGV[6]  grace_ms after which what runs then is ended from outside, or empty
 
-  Returns  "halted", ready…  |  "ended", status  |  "gone"
+  Returns  "halted", ready…  |  "ended", status (or it undoes what it had done, and ends so then)  |  "gone"
 ]]
 --- @include "outcome"
 local id, status, why, window, grace = arg(), arg(), arg(), number(), number()
@@ -18,11 +18,8 @@ local run = load_run(id)
 if not run then
   return { "gone" }
 end
-if TERMINAL[run.status] then
-  return { "ended", run.status }
+if TERMINAL[run.status] or run.verdict then
+  return { "ended", run.verdict or run.status }
 end
-if not run.stop then
-  jot(id, "run.halting", 0, run.revision, why)
-  halt(run, status, why, grace)
-end
+ask_to_end(run, status, why, grace)
 return ready_reply(run, "halted", window, "")

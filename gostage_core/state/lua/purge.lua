@@ -38,8 +38,7 @@ local function end_now(run)
   end
   for _, r in ipairs(living(run, "0")) do
     if r.state == "x" then
-      local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
-      call("HSET", K.doomed(), process or "", (slot or "") .. " " .. run.id .. " " .. r.n)
+      doom(run, r)
     end
     settle(run, r, "k")
   end
@@ -79,12 +78,14 @@ local function forget(run)
   forgotten[id], tallies[id], replaced[id] = true, nil, nil
 end
 
---- The child runs of a plan.
+--- The child runs of a plan, those of earlier tries too.
 local function children(run)
   local found, fields = {}, call("HKEYS", K.plan(run.id))
   for _, field in ipairs(fields) do
-    if string.match(field, "^u%d+$") then
-      found[#found + 1] = call("HGET", K.plan(run.id), field)
+    if string.match(field, "^a%d+$") then
+      for child in string.gmatch(call("HGET", K.plan(run.id), field), "[^\n]+") do
+        found[#found + 1] = child
+      end
     end
   end
   return found

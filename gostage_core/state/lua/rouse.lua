@@ -9,7 +9,8 @@
   ARGV[2]  run       its id
   ARGV[3]  what      the entry; "d" for the deadline, "r" for the reply of a run that has ended, "u" for what
                      it is to undo
-  ARGV[4]  timer     "t" for the timeout of an attempt, "c" for the end of its grace, else empty
+  ARGV[4]  timer     "t" for the timeout of an attempt, "c" for the end of its grace, "d" for the deadline of the
+                     entry, else empty
   ARGV[5]  deadline  JSON of the failure of a run past its deadline
   ARGV[6]  most      losses after which an action fails as poison
   ARGV[7]  window    links in one chain
@@ -17,6 +18,7 @@
 
   Returns  "taken", ready…                        what it goes on with
         |  "overtime", token, spec, attempt, fails   the attempt is to be ended
+        |  "overdue", token, spec, attempt, last failure or empty   the entry is to be ended
         |  "reply"                                its result is to be put onto a list
         |  "compensate"                           what it has done is to be undone
         |  "later" | "gone"
@@ -40,15 +42,24 @@ elseif what == "u" then
   return { "compensate" }
 elseif what == "d" then
   call("ZREM", K.wake(), member)
-  if not run.stop then
-    jot(id, "run.halting", 0, run.revision, deadline)
-    halt(run, "failed", deadline, grace)
-  end
+  ask_to_end(run, "failed", deadline, grace)
   return ready_reply(run, "taken", window, "")
 end
 
 local r = load_record(id, what)
-if timer ~= "" and (not r or r.state ~= "x") then
+if timer == "d" then
+  local due = tonumber(call("HGET", K.plan(id), "x" .. what) or nil)
+  if not due or not r or not LIVE[r.state] then
+    return drop()
+  elseif r.state == "x" then
+    due = due + OVERDUE_MS -- its worker ends it, where it can
+  end
+  if now < due then
+    call("ZADD", K.wake(), due, member)
+    return { "later" }
+  end
+  return { "overdue", r.token, call("HGET", K.plan(id), "s" .. what), r.attempt, call("HGET", K.plan(id), "e" .. what) or "" }
+elseif timer ~= "" and (not r or r.state ~= "x") then
   return drop()
 elseif timer == "t" then
   local ends = r.at + links(run, what).timeout
@@ -61,8 +72,7 @@ elseif timer == "c" then
   if not run.stop then
     return drop() -- the run was opened again
   end
-  local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
-  call("HSET", K.doomed(), process or "", (slot or "") .. " " .. id .. " " .. what) -- its body is to be stopped
+  doom(run, r)
   settle(run, r, "k")
   jot(id, "action.cancelled", what, run.revision, '{"forced":true}')
   go_on(run, what, "s")
@@ -75,9 +85,10 @@ elseif r and not run.paused and (r.state == "z" or (r.state == "w" and r.at > 0)
   call("ZREM", K.wake(), member)
   if r.state == "w" then
     r.phase = r.phase + 1
-    local awaited = call("HGET", K.plan(id), "q" .. what)
-    if awaited and string.match(awaited, "^s%d+$") then
-      remember(id, what, awaited, "t")
+    local signal = stop_listening(id, what)
+    if signal then
+      remember(id, what, call("HGET", K.plan(id), "q" .. what), "t")
+      jot(id, "signal.missed", what, run.revision, cjson.encode({ signal = signal }))
     end
   end
   make_ready(run, what, r)

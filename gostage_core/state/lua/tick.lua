@@ -23,11 +23,13 @@ local doomed = {}
 for _ = 1, number() do
   local process = arg()
   call("ZADD", K.alive(), now + lease, process)
-  local slot = call("HGET", K.doomed(), process)
-  if slot then
+  local held = call("HGET", K.doomed(), process)
+  local slot, member = string.match(held or "", "^(%S*) (.+)$")
+  if slot and call("HGET", K.claims(process), slot) == member then
+    doomed[#doomed + 1] = process -- told again until it is done: an answer may be lost
+    doomed[#doomed + 1] = held
+  elseif held then
     call("HDEL", K.doomed(), process)
-    doomed[#doomed + 1] = process
-    doomed[#doomed + 1] = slot
   end
 end
 -- When nobody has ticked for long, the server stood still or was away, and nobody could renew: who

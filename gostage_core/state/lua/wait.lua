@@ -14,7 +14,8 @@
            kind     "group": details, mode, limit, quorum, policy, spec, collect (1 or 0), how many groups
                     of it are kept or 0 for all, count, then each member: a label's spec and its actions as
                     include/nodes.lua reads them
-                    "run": the child's id, and what it is, as include/creation.lua reads it
+                    "run": the id of its first child run, which others of it have with a number behind; and
+                    what the child is, as include/creation.lua reads it
                     "delivery": its id, timeout_ms or 0
                     "timer": ms
                     "signal": which wait of the entry it is, name, type, timeout_ms or 0, why the signal that
@@ -58,7 +59,7 @@ local waits = {}
 waits.group = function()
   local group = read_group()
   return nil, function()
-    local g = write_group(run, n, group)
+    local g = write_group(run, n, group, r.phase)
     call("HDEL", K.plan(id), "u" .. n, "q" .. n)
     r.state = "o"
     save_record(id, r)
@@ -70,26 +71,25 @@ waits.group = function()
 end
 
 waits.run = function()
-  local child = read_run(arg())
+  local first, known = arg(), call("HGET", K.plan(id), "a" .. n)
+  local _, before = string.gsub(known or "", "[^\n]+", "")
+  local child = read_run(before > 0 and first .. "-" .. before or first)
   local above = call("HMGET", K.run(id), "deadline", "depth", "most_children", "group")
   child.deadline, child.depth, child.most_children = tonumber(above[1] or 0), tonumber(above[2]) + 1, above[3]
   child.group = above[4] or child.group
+  child.paused = run.paused and cjson.encode({ actor = "run " .. id })
   if child.depth > tonumber(child.most_children) then
     return { "limit", "max_child_depth", child.most_children }
   end
-  local known = call("HMGET", K.run(child.id), "nonce", "status")
-  if known[2] and known[1] ~= child.nonce then
-    return { "taken" }
+  if call("EXISTS", K.run(child.id)) == 1 then
+    return { "taken", child.id }
   end
   return nil, function()
-    call("HSET", K.plan(id), "u" .. n, child.id)
+    call("HSET", K.plan(id), "u" .. n, child.id, "a" .. n, known and known .. "\n" .. child.id or child.id)
     call("HDEL", K.plan(id), "q" .. n)
     wait_outside(0)
     jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "run", run = child.id }))
-    local made = create(child)
-    if made == "known" and TERMINAL[call("HGET", K.run(child.id), "status")] then
-      resume(run, n)
-    end
+    create(child)
   end
 end
 
@@ -99,8 +99,9 @@ waits.delivery = function()
     call("HSET", K.plan(id), "q" .. n, awaited)
     call("HDEL", K.plan(id), "u" .. n)
     jot(id, "action.waiting", n, run.revision, '{"for":"delivery"}')
-    wait_outside(timeout)
-    if call("HEXISTS", K.plan(id), "d" .. n .. " " .. awaited) == 1 then
+    local has_come = call("HEXISTS", K.plan(id), "d" .. n .. " " .. awaited) == 1
+    wait_outside(has_come and 0 or timeout)
+    if has_come then
       resume(run, n)
     end
   end
@@ -118,23 +119,34 @@ end
 waits.signal = function()
   local which, name, type_, timeout, refusal = arg(), arg(), arg(), number(), arg()
   return nil, function()
-    local answer, ends = "d" .. n .. " s" .. which, "d" .. n .. " u" .. which
+    local known = call("HGET", K.plan(id), "d" .. n .. " s" .. which)
     if refusal ~= "" then
-      call("HDEL", K.plan(id), answer)
+      unlearn(id, n, "s" .. which)
       jot(id, "signal.refused", n, run.revision, cjson.encode({ signal = name, reason = refusal }))
+      known = false
+    elseif known == "t" then
+      wait_anew(id, n, which) -- an earlier try has waited in vain
+      known = false
     end
     call("HSET", K.plan(id), "q" .. n, "s" .. which, "j" .. n, name .. "\n" .. type_)
     call("HDEL", K.plan(id), "u" .. n)
-    local until_ = timeout > 0 and tonumber(call("HGET", K.plan(id), ends) or now + timeout)
+    local ends = call("HGET", K.plan(id), "d" .. n .. " u" .. which)
+    local until_ = timeout > 0 and tonumber(ends or now + timeout)
     if until_ then
       remember(id, n, "u" .. which, string.format("%.0f", until_)) -- refusing one signal wins no time for the next
     end
-    jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "signal", signal = name }))
-    wait_outside(until_ and math.max(1, until_ - now) or 0)
-    local text = take_signal(id, name)
+    local told = cjson.encode({ ["for"] = "signal", signal = name })
+    if until_ then
+      told = string.format('%s,"until":%.0f}', string.sub(told, 1, -2), until_)
+    end
+    jot(id, "action.waiting", n, run.revision, told)
+    local text = not known and take_signal(id, name)
+    wait_outside(until_ and not text and not known and math.max(1, until_ - now) or 0)
     if text then
       hand_over(run, n, which, text)
       resume(run, n)
+    elseif known then
+      resume(run, n) -- what came for an earlier try
     else
       add_last(id, "w" .. name, n .. ":" .. which)
     end

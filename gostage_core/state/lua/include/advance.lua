@@ -4,15 +4,14 @@
   ended, its hook runs, and then the scope around it decides.
 ]]
 --- @include "scopes"
-local climb, halt, damaged, resume, finish, conclude, reopening
+local climb, halt, ask_to_end, damaged, resume, finish, conclude, reopening
 local cancelling = false
-local granted -- for how long what runs may go on in a run that is halted, and in its child runs
 
 --- What goes on again in runs that were reopened. Made where it is needed: the server makes every function
 --- of a script anew at each call.
 reopening = function()
 --- @inline "again"
-  return again, reopen_run, begin_run
+  return again, reopen_run, begin_run, set_off
 end
 
 begin_again = function(run, n, before)
@@ -133,18 +132,20 @@ resume = function(run, n)
   end
 end
 
---- Asks the child run of a waiting entry to end; true when it has.
-local function halt_child(run, n)
+--- The child run that an entry waits for, while it goes on.
+local function child_of(run, n)
   local child = call("HGET", K.plan(run.id), "u" .. n)
   local its = child and load_run(child)
-  if its and not TERMINAL[its.status] then
-    if not its.stop then
-      jot(child, "run.halting", 0, its.revision, '{"actor":"run ' .. run.id .. '"}')
-      halt(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}', granted)
-    end
-    return TERMINAL[its.status]
+  return its and not TERMINAL[its.status] and its or nil
+end
+
+--- Asks the child run of a waiting entry to end; true when it has.
+local function halt_child(run, n)
+  local its = child_of(run, n)
+  if its then
+    ask_to_end(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}')
   end
-  return true
+  return not its or TERMINAL[its.status]
 end
 
 --- Cancels what lives in a scope and has not begun, and with `running` also what has.
@@ -168,23 +169,38 @@ local function cancel(run, a, running)
   cancelling = inner
 end
 
+--- Whether each action that was to be undone has been.
+local function is_undone(run)
+  local m = links(run, call("HGET", K.run(run.id), "undoing")).first
+  while m ~= "0" do
+    local spec = call("HGET", K.plan(run.id), "s" .. m) or ""
+    local state = string.sub(call("HGET", K.plan(run.id), "r" .. m) or "", 1, 1)
+    if state ~= "c" and string.find(spec, '"undoes":', 1, true) then
+      return false
+    end
+    m = links(run, m).next
+  end
+  return true
+end
+
 --- The run is over: as it was asked to end, or as its outermost scope did. One that has failed or was
 --- cancelled goes on as long as something of it is to be undone, and then ends as it would have.
 conclude = function(run, s)
   local status = run.stop or (s.state == "f" and "failed") or "completed"
-  local verdict = call("HGET", K.run(run.id), "verdict")
-  if verdict then
-    call("HSET", K.run(run.id), "compensated", status == "completed" and 1 or 0)
-    return finish(run, verdict)
+  if run.verdict then
+    call("HSET", K.run(run.id), "compensated", status == "completed" and is_undone(run) and 1 or 0)
+    return finish(run, run.verdict)
   end
   if status == "failed" and not run.stop then
     local why = call("HGET", K.plan(run.id), "e" .. s.failed)
     call("HSET", K.run(run.id), "failed", s.failed, "why", why or "{}")
   end
   if (status == "failed" or status == "cancelled") and call("EXISTS", K.undo(run.id)) == 1 then
+    run.verdict = status
     call("HSET", K.run(run.id), "verdict", status)
     call("ZREM", K.wake(), run.id .. " d")
     call("ZADD", K.wake(), now, run.id .. " u") -- whoever looks at it begins the compensation
+    set_status(run, standing_of(run.id))
     return jot(run.id, "run.compensating", 0, run.revision, cjson.encode({ verdict = status }))
   end
   finish(run, status)
@@ -374,21 +390,36 @@ damaged = function(run, n, problem)
     "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
 end
 
---- Sets when what runs now is to be ended.
+--- Sets when what runs is to be ended at the latest, in child runs too; what begins later, as hooks do, has
+--- as long.
 local function set_grace(run, grace)
+  run.grace = math.min(grace, run.grace or grace)
+  call("HSET", K.run(run.id), "grace", run.grace)
   for _, r in ipairs(living(run, "0")) do
+    local its = r.state == "w" and child_of(run, r.n)
     if r.state == "x" then
-      call("ZADD", K.wake(), now + grace, run.id .. " " .. r.n .. " c")
+      call("ZADD", K.wake(), "LT", now + run.grace, run.id .. " " .. r.n .. " c")
+    elseif its and its.stop then
+      set_grace(its, grace)
     end
   end
 end
 
+--- Lets what is left of a run that was paused go on to its end: the hooks behind what is cut off.
+local function lift_pause(run)
+  call("HDEL", K.run(run.id), "paused")
+  run.paused = nil
+  set_status(run, standing_of(run.id))
+  for _, r in ipairs(living(run, "0")) do
+    set_going(run, r)
+  end
+end
+
 --- Lets nothing more begin. What waits is cancelled; what runs may end, and then the run ends as `status`.
---- `grace`: after so many ms what runs then is ended from outside; nil for never.
-halt = function(run, status, why, grace)
-  run.stop, granted = status, grace
+halt = function(run, status, why)
+  run.stop = status
   call("HSET", K.run(run.id), "stop", status)
-  if call("HEXISTS", K.run(run.id), "verdict") == 0 then
+  if not run.verdict then
     call("HSET", K.run(run.id), "why", why)
   end
   if call("HEXISTS", K.run(run.id), "held") == 1 then
@@ -400,8 +431,8 @@ halt = function(run, status, why, grace)
     s.state = "f"
     save_scope(run, s)
     cancel(run, "0", false)
-    if grace then
-      set_grace(run, grace)
+    if run.paused then
+      lift_pause(run)
     end
     local stage = call("HGET", K.run(run.id), "stage")
     local its = stage and load_scope(run, stage)
@@ -410,6 +441,18 @@ halt = function(run, status, why, grace)
   if not sound then
     cancelling = inner
     damaged(run, "0", problem)
+  end
+end
+
+--- Asks a run to end, unless it is about to: what it had done is undone in any case.
+--- `grace`: after so many ms what runs is ended from outside; nil for never.
+ask_to_end = function(run, status, why, grace)
+  if not run.stop and not run.verdict then
+    jot(run.id, "run.halting", 0, run.revision, why)
+    halt(run, status, why)
+  end
+  if grace and run.stop and not TERMINAL[run.status] then
+    pcall(set_grace, run, grace) -- where the plan is damaged, what can be reached
   end
 end
 
@@ -425,5 +468,30 @@ local function go_on(run, n, how)
   if not sound then
     cancelling = false
     damaged(run, n, problem)
+  end
+end
+
+--- Whether something around `n` is over, so that nothing more is to begin behind it.
+local function is_left_behind(run, n)
+  local is_over = false
+  repeat
+    n = links(run, n).up
+    if links(run, n).mode then
+      local s = load_scope(run, n)
+      is_over = s and s.ended > 0
+    else
+      is_over = not LIVE[string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1)]
+    end
+  until is_over or n == "0"
+  return is_over
+end
+
+--- Goes on behind entries whose turn has passed by changes of the plan. The end of one may be the end of what is
+--- around the others.
+local function go_past(run, over)
+  for _, n in ipairs(over) do
+    if not is_left_behind(run, n) then
+      go_on(run, n, "s")
+    end
   end
 end

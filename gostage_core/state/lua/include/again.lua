@@ -3,6 +3,7 @@
   completed stays so, at any depth: an action that waited for entries of its own, or for a child run,
   waits for them again.
 ]]
+--- @include "memo"
 local COUNTED = { c = "good", s = "over" }
 local AGAIN = { f = true, k = true, x = true }
 local reopen_run
@@ -59,8 +60,8 @@ local function reopen_scope(run, n, l)
     call("HSET", K.run(run.id), "stage", n)
     jot(run.id, "stage.reopened", n, run.revision)
   end
-  if l.after ~= "0" then
-    call("HDEL", K.plan(run.id), "r" .. l.after)
+  if l.after ~= "0" and call("HDEL", K.plan(run.id), "r" .. l.after) == 1 then
+    jot(run.id, "action.reopened", l.after, run.revision)
   end
   if l.before ~= "0" and mark(run, l.before) == "open" then
     save_scope(run, s)
@@ -76,7 +77,7 @@ local function reopen_below(run, r)
   if not last or mark(run, last) ~= "open" then
     return false, last
   end
-  r.state = "o"
+  r.state, r.phase = "o", tonumber(links(run, last).order) or r.phase
   save_record(run.id, r)
   call("SADD", K.live(run.id), r.n)
   if not begin(run, last, call("HGET", K.plan(run.id), "r" .. last)) then
@@ -85,18 +86,47 @@ local function reopen_below(run, r)
   return true, last
 end
 
---- Goes on with the child run that an action waited for: whether it does.
+--- Gives a child run the deadline of the run above it.
+local function take_deadline(run, child)
+  local at = call("HGET", K.run(run.id), "deadline")
+  if at then
+    call("HSET", K.run(child.id), "deadline", at)
+    call("ZADD", K.wake(), at, child.id .. " d")
+  else
+    call("HDEL", K.run(child.id), "deadline")
+  end
+end
+
+--- Goes on with the child run that an action waited for: whether it does, and whether what it did counts. One that
+--- was compensated has done nothing.
 local function reopen_child(run, r)
   local child = call("HGET", K.plan(run.id), "u" .. r.n)
   local its = child and load_run(child)
-  if not its or (its.status ~= "failed" and its.status ~= "cancelled") then
-    return false
+  if not its or call("HGET", K.run(child), "compensated") == "1" then
+    return false, false
+  elseif its.status == "completed" or its.status == "bailed" then
+    r.phase = math.max(r.phase, 1)
+    return false, true
+  elseif not TERMINAL[its.status] then
+    return false, false -- it was left to end by itself
   end
-  r.state = "w"
+  r.state, r.phase = "w", 0
   save_record(run.id, r)
   call("SADD", K.live(run.id), r.n)
+  take_deadline(run, its)
   reopen_run(its, cjson.encode({ actor = "run " .. run.id }))
-  return true
+  return true, true
+end
+
+--- Has an entry begin from its first phase: waits that nothing came for have their whole time again.
+local function begin_anew(run, r)
+  r.phase = 0
+  call("HDEL", K.plan(run.id), "q" .. r.n, "u" .. r.n)
+  for which in string.gmatch(call("HGET", K.plan(run.id), "d" .. r.n) or "", "u(%d+)") do
+    if call("HEXISTS", K.plan(run.id), "d" .. r.n .. " s" .. which) == 0 then
+      unlearn(run.id, r.n, "u" .. which)
+    end
+  end
 end
 
 local function again(run, n, before)
@@ -104,14 +134,18 @@ local function again(run, n, before)
   if l.mode then
     return reopen_scope(run, n, l)
   end
+  if l.deadline then
+    set_due(run, n, l)
+  end
   local r = parse_record(n, before)
   local lives, owned = reopen_below(run, r)
-  if lives or reopen_child(run, r) then
-    return true
+  if not lives and not owned then
+    lives, owned = reopen_child(run, r)
   end
-  if not owned then
-    r.phase = 0
-    call("HDEL", K.plan(run.id), "q" .. n, "u" .. n)
+  if lives then
+    return true
+  elseif not owned then
+    begin_anew(run, r)
   end
   make_ready(run, n, r)
   return true
@@ -144,25 +178,37 @@ local function let_in(run)
   return call("HEXISTS", K.run(run.id), "throttle") == 0 or admit(throttle_of(run.id, "0"), "0")
 end
 
---- Begins a run, or begins it again; one that its throttle does not let in is held until it is invited.
-local function begin_run(run, before)
-  if not let_in(run) then
-    call("HSET", K.run(run.id), "held", 1)
-  elseif not begin(run, "0", before) then
+--- Begins a run that is let in, or begins it again where it was opened again.
+local function set_off(run)
+  local stage = call("HGET", K.run(run.id), "undoing")
+  if stage then
+    reopen_undoing(run, stage)
+  elseif not begin(run, "0", call("HGET", K.plan(run.id), "r0")) then
     finish(run, "completed")
+  end
+end
+
+--- Begins a run, also again; one that its throttle does not let in is held until it is invited.
+local function begin_run(run)
+  if let_in(run) then
+    set_off(run)
+  else
+    call("HSET", K.run(run.id), "held", 1)
+    set_status(run, standing_of(run.id))
   end
 end
 
 reopen_run = function(run, details)
   local v = call("HMGET", K.run(run.id), "began", "undoing")
-  call("HDEL", K.run(run.id), "stop", "drain", "ended", "compensated")
-  run.stop, run.drain = nil, nil
+  call("HDEL", K.run(run.id), "stop", "drain", "grace", "ended", "compensated")
+  run.stop, run.drain, run.grace = nil, nil, nil
   call("ZREM", K.expiry(), run.id)
   set_status(run, v[1] and "running" or "pending")
   jot(run.id, "run.retried", 0, run.revision, details)
-  if v[2] then
-    return reopen_undoing(run, v[2])
+  if not v[2] then
+    run.verdict = nil
+    call("HDEL", K.run(run.id), "why", "failed", "verdict")
+    mark_scope(run, "0")
   end
-  call("HDEL", K.run(run.id), "why", "failed", "verdict")
-  begin_run(run, mark_scope(run, "0"))
+  begin_run(run)
 end

@@ -3,13 +3,13 @@
 
 --- nonce, key, what becomes of the run that has the key already ("join", "reject", "replace"), workflow, definition,
 --- deadline, retention, parent, throttle and group (or empty), most actions, most stages, most children in one
---- another, entries that the journal keeps, bytes of the store, bytes of what is replaced in it, details,
---- reply list, tags, values, hooks before and after, stages
+--- another, entries that the journal keeps, bytes of the store, bytes of what is replaced in it, grace in ms of
+--- a run that makes place for it, details, reply list, tags, values, hooks before and after, stages
 local function read_run(id)
   local new = { id = id, nonce = arg(), key = arg(), on_conflict = arg(), workflow = arg(), definition = arg(),
                 deadline = number(), retention = number(), parent = arg(), throttle = arg(), group = arg(), depth = 0,
                 most_actions = arg(), most_stages = arg(), most_children = arg(), longest = arg(),
-                most_bytes = arg(), most_past = arg(), details = arg(), reply = arg(), tags = {}, values = {} }
+                most_bytes = arg(), most_past = arg(), grace = number(), details = arg(), reply = arg(), tags = {}, values = {} }
   for i = 1, number() do
     new.tags[i] = arg()
   end
@@ -50,10 +50,8 @@ local function in_the_way(new)
     return "exists", same
   end
   local its = load_run(same)
-  if not TERMINAL[its.status] and not its.stop then
-    local why = cjson.encode({ actor = "run " .. new.id, reason = "it takes the place" })
-    jot(same, "run.halting", 0, its.revision, why)
-    halt(its, "cancelled", why, new.grace)
+  if not TERMINAL[its.status] then
+    ask_to_end(its, "cancelled", cjson.encode({ actor = "run " .. new.id, reason = "it takes the place" }), new.grace)
   end
 end
 
@@ -85,6 +83,14 @@ local function write_header(new)
     call("HSET", K.run(id), "deadline", new.deadline)
     call("ZADD", K.wake(), new.deadline, id .. " d")
   end
+end
+
+--- Holds a run from its beginning, for the run above it is held.
+local function hold_new(run, details)
+  call("HSET", K.run(run.id), "paused", details)
+  run.paused = details
+  set_status(run, "paused")
+  jot(run.id, "run.paused", 0, 1, details)
 end
 
 --- Begins a run that was created.
@@ -119,6 +125,9 @@ local function create(new)
   local run = { id = id, status = "pending", revision = 1, retention = new.retention, submitted = now }
   write_plan(run, new)
   jot(id, "run.submitted", 0, 1, new.details)
+  if new.paused then
+    hold_new(run, new.paused)
+  end
   begin_created(run, new)
   return "created", run
 end

@@ -5,14 +5,14 @@
 --- @include "nodes"
 local OPEN = { x = true, d = true, p = true }
 
---- count, then of each: disable n | enable n | remove n | set n spec carrier timeout_ms throttle |
+--- count, then of each: disable n | enable n | remove n | set n spec carrier limits throttle |
 --- add stage after actions | stage after stage
 local function read_edits()
   local edits = {}
   for i = 1, number() do
     local e = { op = arg(), n = arg() }
     if e.op == "set" then
-      e.spec, e.carrier, e.timeout, e.throttle = arg(), arg(), arg(), arg()
+      e.spec, e.carrier, e.limits, e.throttle = arg(), arg(), arg(), arg()
     elseif e.op == "add" then
       e.after = arg()
       e.actions = read_actions()
@@ -214,8 +214,12 @@ local function apply_edits(run, edits)
       if r and (r.state == "h" or r.place ~= "0") then
         requeue(run, r) -- it stands in line for the throttle that it had
       end
-      l.timeout, l.throttled = e.timeout, e.throttle ~= "" and "T" or ""
+      local timeout, deadline = string.match(e.limits, "^(%d+)D?(%d*)$")
+      l.timeout, l.deadline, l.throttled = timeout, tonumber(deadline), e.throttle ~= "" and "T" or ""
       save_links(run, e.n, l)
+      if r and LIVE[r.state] then
+        set_due(run, e.n, l)
+      end
       call("HSET", K.plan(run.id), "s" .. e.n, e.spec, "c" .. e.n, e.carrier, "t" .. e.n, e.throttle)
     elseif not e.void then
       local text = untouched(run, e.n) -- nil where an edit before this one has taken it out
@@ -244,7 +248,7 @@ local function begin_added(run)
     for _, n in ipairs(grown) do
       local s, l = load_scope(run, n), links(run, n)
       local is_over = l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 1
-      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) then
+      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) and not is_left_behind(run, n) then
         fill(run, s, l.limit)
         save_scope(run, s)
       end

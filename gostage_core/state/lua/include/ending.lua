@@ -40,16 +40,45 @@ local function let_go(run, r)
   end
 end
 
+--- Takes an entry out of those that wait for a signal, if it is one: the name of the signal.
+local function stop_listening(run_id, n)
+  local v = call("HMGET", K.plan(run_id), "q" .. n, "j" .. n)
+  local which, name = string.match(v[1] or "", "^s(%d+)$"), string.match(v[2] or "", "^[^\n]*")
+  if not which then
+    return nil
+  end
+  local line = "," .. (call("HGET", K.inbox(run_id), "w" .. name) or "") .. ","
+  local first, last = string.find(line, "," .. n .. ":" .. which .. ",", 1, true)
+  if first then
+    local left = string.sub(line, 2, first - 1) .. string.sub(line, first == 1 and last + 1 or last, -2)
+    if left == "" then
+      call("HDEL", K.inbox(run_id), "w" .. name)
+    else
+      call("HSET", K.inbox(run_id), "w" .. name, left)
+    end
+  end
+  return name
+end
+
 --- Ends an entry: out of the timers, out of the live set, with its final state on record.
 local function settle(run, r, state)
   let_go(run, r)
   if r.was == "r" then
     call("ZREM", K.sent(), run.id .. " " .. r.n)
+  elseif r.was == "w" then
+    stop_listening(run.id, r.n)
   end
   r.state, r.ended = state, now
   save_record(run.id, r)
   call("SREM", K.live(run.id), r.n)
-  call("ZREM", K.wake(), run.id .. " " .. r.n, run.id .. " " .. r.n .. " t", run.id .. " " .. r.n .. " c")
+  local member = run.id .. " " .. r.n
+  call("ZREM", K.wake(), member, member .. " t", member .. " c", member .. " d")
+end
+
+--- Has the worker that runs an attempt stop its body, for nobody waits for it any more.
+local function doom(run, r)
+  local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
+  call("HSET", K.doomed(), process or "", (slot or "") .. " " .. run.id .. " " .. r.n)
 end
 
 --- Frees the slot that ran this attempt.

@@ -36,7 +36,7 @@ local function forget(run, n)
   for what in string.gmatch(call("HGET", K.plan(run.id), "d" .. n) or "", "[^\n]+") do
     call("HDEL", K.plan(run.id), "d" .. n .. " " .. what)
   end
-  for _, letter in ipairs({ "s", "c", "l", "r", "e", "p", "k", "n", "u", "q", "m", "v", "d", "y", "h", "b", "j", "t" }) do
+  for _, letter in ipairs({ "s", "c", "l", "r", "e", "p", "k", "n", "u", "q", "m", "v", "d", "y", "h", "b", "j", "t", "a", "x" }) do
     call("HDEL", K.plan(run.id), letter .. n)
   end
 end
@@ -53,12 +53,12 @@ local function forget_oldest(run, n, most)
   return groups
 end
 
---- Writes a group that `n` waits for: its scope.
-local function write_group(run, n, group)
+--- Writes a group that `n` waits for in this phase: its scope.
+local function write_group(run, n, group, phase)
   local scope = { spec = group.spec, mode = group.mode, limit = group.limit, quorum = group.quorum,
                   policy = group.policy, actions = {} }
   local groups = forget_oldest(run, n, group.most)
-  local g = write_scope(run.id, n, scope, "0", "0", "")
+  local g = write_scope(run.id, n, scope, "0", "0", phase)
   local first, before, collecting = "0", nil, {}
   for _, member in ipairs(group.members) do
     local m, last = write_member(run, g, group, member)

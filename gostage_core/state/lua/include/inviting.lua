@@ -4,9 +4,8 @@
 local function begin_held(run, throttle)
   enter(throttle)
   call("HDEL", K.run(run.id), "held")
-  if not begin(run, "0", call("HGET", K.plan(run.id), "r0")) then
-    finish(run, "completed")
-  end
+  local _, _, _, set_off = reopening()
+  set_off(run)
 end
 
 --- Invites one that stood in line, unless it has gone elsewhere.

@@ -12,3 +12,24 @@ local function remember(run_id, n, what, text)
   call("HSET", K.plan(run_id), "d" .. n, known and known .. "\n" .. what or what)
   return true
 end
+
+--- Forgets `what`, which may then be remembered anew.
+local function unlearn(run_id, n, what)
+  if call("HDEL", K.plan(run_id), "d" .. n .. " " .. what) == 1 then
+    local left = {}
+    for one in string.gmatch(call("HGET", K.plan(run_id), "d" .. n) or "", "[^\n]+") do
+      left[#left + 1] = one ~= what and one or nil
+    end
+    if #left > 0 then
+      call("HSET", K.plan(run_id), "d" .. n, table.concat(left, "\n"))
+    else
+      call("HDEL", K.plan(run_id), "d" .. n)
+    end
+  end
+end
+
+--- Forgets that a wait of an entry has ended without an answer, and when it would have.
+local function wait_anew(run_id, n, which)
+  unlearn(run_id, n, "s" .. which)
+  unlearn(run_id, n, "u" .. which)
+end

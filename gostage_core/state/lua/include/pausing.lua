@@ -37,11 +37,7 @@ end
 
 --- Lets an entry go on: what fell due meanwhile is found by the next look at the timers.
 local function release(run, r)
-  if r.state == "r" then
-    make_ready(run, r.n, r)
-  elseif r.state == "z" or (r.state == "w" and r.at > 0) then
-    call("ZADD", K.wake(), r.at, run.id .. " " .. r.n)
-  end
+  set_going(run, r)
   local child = r.state == "w" and call("HGET", K.plan(run.id), "u" .. r.n)
   local its = child and load_run(child)
   if its and its.paused == cjson.encode({ actor = "run " .. run.id }) then
@@ -59,7 +55,7 @@ unpause = function(run, details)
   if call("HEXISTS", K.run(run.id), "held") == 1 then
     call("HDEL", K.run(run.id), "held")
     local _, _, begin_run = reopening()
-    begin_run(run, call("HGET", K.plan(run.id), "r0"))
+    begin_run(run)
   end
   restate(run.id)
 end

@@ -9,7 +9,7 @@ local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = t
 --- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
   local v = call("HMGET", K.run(id), "status", "stop", "schema", "revision", "retention", "submitted",
-    "bytes", "nodes", "longest", "most_bytes", "drain", "paused")
+    "bytes", "nodes", "longest", "most_bytes", "drain", "paused", "verdict", "grace")
   if not v[1] then
     return nil
   end
@@ -30,7 +30,7 @@ local function load_run(id)
   longest[id] = tonumber(v[9])
   return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
            retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), most_bytes = tonumber(v[10]),
-           drain = v[11] or nil, paused = v[12] or nil }
+           drain = v[11] or nil, paused = v[12] or nil, verdict = v[13] or nil, grace = tonumber(v[14] or nil) }
 end
 
 local function set_status(run, status)
@@ -42,15 +42,16 @@ end
 
 --- What the status of a run that has not ended is: by who holds it, and by what its entries do.
 local function standing_of(id)
-  local v = call("HMGET", K.run(id), "paused", "began", "busy", "outside")
+  local v = call("HMGET", K.run(id), "paused", "began", "busy", "outside", "verdict", "undoing", "held")
+  local is_about_to_undo = v[5] and not v[6]
   if v[1] then
     return "paused"
   elseif not v[2] then
     return "pending"
-  elseif tonumber(v[3]) > 0 then
+  elseif tonumber(v[3]) > 0 or is_about_to_undo then
     return "running"
   end
-  return tonumber(v[4]) > 0 and "waiting" or "sleeping"
+  return (v[7] or tonumber(v[4]) > 0) and "waiting" or "sleeping"
 end
 
 --- Brings the status of a run in line with what its entries do.

@@ -56,6 +56,16 @@ local function make_ready(run, n, r)
   end
 end
 
+--- Sets until when an action whose turn has come is to be done in all, where it has a deadline.
+local function set_due(run, n, l)
+  if l.deadline then
+    call("HSET", K.plan(run.id), "x" .. n, string.format("%.0f", now + l.deadline))
+    call("ZADD", K.wake(), now + l.deadline, run.id .. " " .. n .. " d")
+  else
+    call("ZREM", K.wake(), run.id .. " " .. n .. " d")
+  end
+end
+
 --- Lets an entry sleep until `at`; it goes on with a phase, holding nothing meanwhile. In a paused run it has
 --- no timer.
 local function sleep(run, r, at, phase)
@@ -65,6 +75,15 @@ local function sleep(run, r, at, phase)
   call("ZREM", K.wake(), run.id .. " " .. r.n .. " t")
   if not run.paused then
     call("ZADD", K.wake(), at, run.id .. " " .. r.n)
+  end
+end
+
+--- Gives an entry back what pausing took: its message, or its timer.
+local function set_going(run, r)
+  if r.state == "r" then
+    make_ready(run, r.n, r)
+  elseif r.state == "z" or (r.state == "w" and r.at > 0) then
+    call("ZADD", K.wake(), r.at, run.id .. " " .. r.n)
   end
 end
 
@@ -187,6 +206,9 @@ begin = function(run, n, before)
   local l = links(run, n)
   if not l.mode then
     make_ready(run, n)
+    if l.deadline then
+      set_due(run, n, l)
+    end
     return true
   end
   local s = new_scope(n)

@@ -49,19 +49,21 @@ class Coordinator:
     ) -> None:
         """Publish what *following* says; one message for a chain, one a member for a group.
 
-        At the *head* of the queue it comes before what was sent since, and says nothing about that.
+        At the *head* of the queue, all of it or what says so itself, it comes before what was sent
+        since, and says nothing about that.
 
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
-        links = [self._link(run_id, ready) for ready in following.ready]
-        headers = _HEAD if head else {}
-        if following.mode == "chain":
-            self._publish([links[::-1]], trail, headers=headers)
-        elif following.mode == "group":
-            for start in range(0, len(links), _BATCH):
-                batch = [[link] for link in links[start : start + _BATCH]]
-                self._publish(batch, trail, headers=headers)
+        messages = following.messages()
+        for headers in (_HEAD, {}):
+            chains = [
+                [self._link(run_id, ready) for ready in reversed(message)]
+                for message in messages
+                if (head or message[0].head) == bool(headers)
+            ]
+            for start in range(0, len(chains), _BATCH):
+                self._publish(chains[start : start + _BATCH], trail, headers=headers)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         """Publish one message at the head of its queue, in place of one that was lost.
@@ -79,7 +81,7 @@ class Coordinator:
         Returns the links that Celery is to go on with, the next one last; ``None`` where nothing
         is left for it to do. What cannot be sent now is sent by a rescuer.
         """
-        if following.mode == "group":
+        if following.mode == "group" or any(ready.head for ready in following.ready):
             try:
                 self.send(run_id, following, trail)
             except BrokerUnavailableError as error:

@@ -18,6 +18,8 @@ class Ready(NamedTuple):
     carrier: bytes
     run_id: str = ""
     """Where it is an entry of another run: the one above, or one below."""
+    head: bool = False
+    """Whether its message goes before those that wait in its queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class Next:
 
     mode: Literal["keep", "chain", "group"]
     ready: tuple[Ready, ...] = ()
+
+    def messages(self) -> tuple[tuple[Ready, ...], ...]:
+        """Return what each message is about: one for a chain, one a member for a group."""
+        if self.mode == "chain":
+            return (self.ready,)
+        return tuple((ready,) for ready in self.ready)
 
 
 NOTHING: Final = Next("group")
@@ -160,5 +168,5 @@ def text_of(value: object) -> str:
 
 
 def _ready(label: str, carrier: bytes) -> Ready:
-    run_id, _, entry = label.rpartition(" ")
-    return Ready(entry, carrier, run_id)
+    run_id, _, entry = label.removeprefix("!").rpartition(" ")
+    return Ready(entry, carrier, run_id, label.startswith("!"))

@@ -73,6 +73,19 @@ def test_a_message_that_is_sent_again_is_the_same_both_ways(
     assert ours == sent(state)
 
 
+def test_what_goes_to_the_head_of_its_queue_comes_before_the_others_both_ways(
+    ways: tuple[Coordinator, Coordinator], state: State
+) -> None:
+    for coordinator in ways:
+        called = Ready("7", b'["called"]', "other", head=True)
+        coordinator.send("run", Next("group", (Ready("1", b'["first"]'), called)))
+        assert coordinator.go_on("run", Next("chain", (called,)), None, Trail()) is None
+        waiting = state.client.lrange(state.settings.namespace, 0, -1)
+        state.client.delete(state.settings.namespace)
+        names = [json.loads(text)["headers"]["shadow"] for text in waiting]  # type: ignore[union-attr]
+        assert names == ["first", "called", "called"]  # taken from the right
+
+
 def test_whoever_listens_to_what_is_published_hears_of_it(
     ways: tuple[Coordinator, Coordinator], state: State
 ) -> None:

@@ -237,6 +237,17 @@ def test_what_stands_in_line_holds_no_worker(bench: Bench) -> None:
     assert not bench.post.messages
 
 
+def test_who_is_called_goes_before_what_waits_for_a_worker(bench: Bench) -> None:
+    throttle = Throttle("api", concurrency=1)
+    runs = [bench.submit(single(throttle)) for _ in range(3)]
+    [held] = claim_all(bench)
+    others = [bench.submit(of(note.s())) for _ in range(5)]
+    commit(bench, held)
+    assert [one.run_id for one in bench.post.messages] == [
+        runs[1].run_id, *(run.run_id for run in others),
+    ]  # fmt: skip
+
+
 # What holds a place, and what does not
 
 
@@ -407,7 +418,7 @@ def test_so_many_runs_of_a_workflow_go_on_at_a_time_and_the_others_are_held(benc
     inside = bench.runner.throttles["w"].inside
     assert set(inside) == {(run.run_id, "0") for run in runs[:2]}
     bench.step()
-    assert bench.post.messages[-1].run_id == runs[2].run_id
+    assert bench.post.messages[0].run_id == runs[2].run_id
     for run in runs:
         bench.drain(run)
     assert throttle_keys_left(bench) == []

@@ -49,13 +49,10 @@ class Post:
     sent_again: int = 0
 
     def send(self, run_id: str, following: Next, *, head: bool = False) -> None:
-        add = self.messages.extendleft if head else self.messages.extend
-        if following.mode == "chain":
-            first, *others = following.ready
-            tail = tuple(ready.entry for ready in others)
-            add([Message(first.run_id or run_id, first.entry, tail, head)])
-        elif following.mode == "group":
-            add([Message(r.run_id or run_id, r.entry, head=head) for r in following.ready])
+        for first, *others in following.messages():
+            tail, at_head = tuple(ready.entry for ready in others), head or first.head
+            message = Message(first.run_id or run_id, first.entry, tail, at_head)
+            (self.messages.appendleft if at_head else self.messages.append)(message)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         self.sent_again += 1

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.status import RunStatus
-from tests.support.throttling import check_throttles
 from tests.support.undone import check_undoing
 
 if TYPE_CHECKING:
@@ -163,7 +162,6 @@ def check_all(state: State, root: str) -> list[Snapshot]:
     for run in runs.values():
         _check(run, runs, queues)
         check_undoing(run)
-    check_throttles(runs.values())
     return list(runs.values())
 
 

@@ -21,6 +21,7 @@ from gostage_core.testing.memory import MemoryClient
 from tests.support.invariants import Snapshot, check_all, check_forgotten
 from tests.support.living_edits import some_edits
 from tests.support.living_plans import BELL, WORLDS, Do, Maker
+from tests.support.throttling import check_throttles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,9 @@ class World:
 
     def everything(self) -> list[Snapshot]:
         """Check every run that there is, and return it."""
-        return [run for root in self.roots for run in check_all(self.bench.state, root)]
+        runs = [run for root in self.roots for run in check_all(self.bench.state, root)]
+        check_throttles(runs)
+        return runs
 
     def forget(self) -> None:
         """Delete every run, and check that nothing of them is left."""

@@ -194,14 +194,16 @@ class Watch(Middleware):
 class Maker:
     """Makes workflows by chance."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, *, alone: bool = False) -> None:
+        """Make them of what *chance* picks: *alone*, of what waits for nobody and no clock."""
         self._chance = chance
+        self._alone = alone
         self._names = 0
         self._undoes = self._maybe(0.4)
 
     def workflow(self, depth: int = 2) -> Workflow:
         # By its depth: a run that waits for one with its own throttle would wait without end.
-        throttle = Throttle(f"runs{depth}", concurrency=1) if self._maybe(0.1) else None
+        throttle = Throttle(f"runs{depth}", concurrency=1) if self._among_others(0.1) else None
         workflow = Workflow("w", throttle=throttle)
         for _ in range(self._pick(1, 1, 2, 3)):
             workflow.add_stage(self.stage(depth))
@@ -225,7 +227,8 @@ class Maker:
         return [self.action(depth) for _ in range(count)]
 
     def action(self, depth: int) -> Action:
-        kinds = ["do", "do", "do", "do", "await", "sleep", "signal", "listen"]
+        kinds = ["do", "do", "do", "do"]
+        kinds += ["await", "sleep", "signal", "listen"] * (not self._alone)
         made = self._made(
             self._chance.choice(kinds + ["crew", "crew", "crew", "below", "below"] * (depth > 0)),
             depth,
@@ -235,9 +238,9 @@ class Maker:
             options["retry"] = Retry(2, delay=1)
         if self._maybe(0.2):
             options["on_error"] = "continue"
-        if self._maybe(0.1):
+        if self._among_others(0.1):
             options["deadline"] = self._pick(2, 5, 20)
-        if self._maybe(0.15):
+        if self._among_others(0.15):
             options["throttle"] = self._pick(*GATES)
         if self._undoes and self._maybe(0.5):
             options["compensate"] = self._undo()
@@ -279,7 +282,7 @@ class Maker:
         options: dict[str, Any] = {"name": self.name("u")}
         if self._maybe(0.5):
             options["retry"] = Retry(2, delay=1)
-        if self._maybe(0.2):
+        if self._among_others(0.2):
             options["throttle"] = self._pick(*GATES)
         return undo.options(**options)
 
@@ -303,6 +306,9 @@ class Maker:
         before = self._pick("", "", "", "fail", "skip")
         after = self._pick("", "", "fail", "recover", "recover")
         return Watch(before="" if run and before == "skip" else before, after=after)
+
+    def _among_others(self, odds: float) -> bool:
+        return not self._alone and self._maybe(odds)
 
     def _maybe(self, odds: float) -> bool:
         return self._chance.random() < odds

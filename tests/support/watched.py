@@ -8,6 +8,7 @@ from gostage_core import Stage, Workflow
 from gostage_core.testing.memory import MemoryClient, MemoryServer
 from tests.support.bench import Bench
 from tests.support.invariants import Snapshot, check_all
+from tests.support.throttling import check_throttles
 
 if TYPE_CHECKING:
     from gostage_core import Action, JournalEntry, Run, RunResult
@@ -54,7 +55,7 @@ class WatchedBench(Bench):
         """Check every run, with those below it."""
         for run_id in self.run_ids():
             if not self.snapshot(run_id).header["parent"]:
-                check_all(self.state, run_id)
+                check_throttles(check_all(self.state, run_id))
 
     def one_step(self, idle: float = 30) -> None:
         """Deliver one message, or let time pass: until it is sent again, or till timers are due."""

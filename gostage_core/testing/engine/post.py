@@ -46,13 +46,10 @@ class Post:
 
     def send(self, run_id: str, following: Next, *, head: bool = False) -> None:
         """Take what a run goes on with: one message for a chain, one a member for a group."""
-        hints = []
-        if following.mode == "chain":
-            first, *others = following.ready
-            hints = [self._hint(run_id, first, tuple(map(self._link, others)), at_head=head)]
-        elif following.mode == "group":
-            hints = [self._hint(run_id, ready, at_head=head) for ready in following.ready]
-        (self.hints.extendleft if head else self.hints.extend)(hints)
+        for first, *others in following.messages():
+            at_head = head or first.head
+            hint = self._hint(run_id, first, tuple(map(self._link, others)), at_head=at_head)
+            (self.hints.appendleft if at_head else self.hints.append)(hint)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         """Take one message to the head of the line, in place of one that was lost."""

@@ -8,19 +8,24 @@ local function begin_held(run, throttle)
   set_off(run)
 end
 
---- Invites one that stood in line, unless it has gone elsewhere.
+--- Invites one that stood in line, unless it has gone elsewhere. What becomes ready has waited already, and
+--- keeps a place that others want: its message comes before those that wait for a worker.
 local function invite_one(throttle, run_id, n)
+  local first = #began_now + 1
   local known, run = pcall(load_run, run_id)
   if not known or not run or TERMINAL[run.status] or run.paused then
     return -- whoever resumes it stands in line again
-  elseif n == "0" then
-    return begin_held(run, throttle)
   end
-  local r = sound_record(run, n)
-  if r and r.state == "h" then
+  local r = n ~= "0" and sound_record(run, n)
+  if n == "0" then
+    begin_held(run, throttle)
+  elseif r and r.state == "h" then
     call("SADD", K.invited(throttle.key), throttle.member)
     r.place = "2"
     make_ready(run, n, r)
+  end
+  for i = first, #began_now do
+    began_now[i].head = true
   end
 end
 

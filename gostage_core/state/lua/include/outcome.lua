@@ -13,7 +13,8 @@ end
 
 --- What became ready, each with its carrier. `keep`: the chain at hand goes on with it. `group`: side
 --- by side. `chain`: one, and behind it in a sequence the next ones. An entry of another run (the one
---- above, or below) is written with its run's id in front.
+--- above, or below) is written with its run's id in front, and one that goes to the head of its queue behind
+--- a "!".
 local function ready_reply(run, word, window, have)
   if next(freed) then
     invite_all()
@@ -29,7 +30,7 @@ local function ready_reply(run, word, window, have)
     return reply
   end
   for _, one in ipairs(began_now) do
-    reply[#reply + 1] = one[1] == run.id and one[2] or one[1] .. " " .. one[2]
+    reply[#reply + 1] = (one.head and "!" or "") .. (one[1] == run.id and one[2] or one[1] .. " " .. one[2])
     reply[#reply + 1] = call("HGET", K.plan(one[1]), "c" .. one[2])
   end
   if not single then

@@ -137,7 +137,7 @@ def test_a_run_is_held_while_all_workers_are_killed_and_goes_on_when_it_is_resum
 ) -> None:
     waits = WaitForSignal("ok", store_as="got")
     run = cluster.runner.submit(one_stage(stubborn.hang_until_told.s(), waits, stubborn.quick.s()))
-    pid_of(run, "hang_until_told")
+    first = pid_of(run, "hang_until_told")
     run.pause("for a while")
     run.signal("ok", "early")
     killed = cluster.kill_worker(0)
@@ -149,7 +149,7 @@ def test_a_run_is_held_while_all_workers_are_killed_and_goes_on_when_it_is_resum
     with run.edit(reason="it only hangs") as plan:
         plan.stages["s"].add(stubborn.quick.s().options(name="more"))
     run.resume()
-    pid_of(run, "hang_until_told")
+    eventually(lambda: pid_of(run, "hang_until_told") != first)
     run.cancel(grace=30)
     assert run.wait(30).status is RunStatus.CANCELLED
     run.retry()

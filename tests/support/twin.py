@@ -21,6 +21,7 @@ DATABASE = 9
 """Of the real server: nobody else's."""
 
 _SCRIPTS = ("EVAL", "EVALSHA")
+_NEVER, _SOON_MS = -1, 1_000
 _WITHOUT_ORDER = ("KEYS", "HKEYS", "HVALS")
 
 
@@ -129,7 +130,10 @@ def comparable(name: str, answer: Any) -> Any:
 
 
 def dump(client: redis.Redis) -> dict[bytes, Any]:
-    """All keys, what they hold and whether they end. JSON is read: its order is Lua's own."""
+    """All keys, what they hold and whether they end. JSON is read: its order is Lua's own.
+
+    Left out is what ends so soon that one server may have dropped it and the other not yet.
+    """
     keys = sorted(client.scan_iter("*", count=1_000))
     kinds, values = client.pipeline(transaction=False), client.pipeline(transaction=False)
     for key in keys:
@@ -149,7 +153,11 @@ def dump(client: redis.Redis) -> dict[bytes, Any]:
         values.pttl(key)
     found = values.execute()
     pairs = zip(found[::2], found[1::2], strict=True)
-    return {key: (_read(value), end > 0) for key, (value, end) in zip(keys, pairs, strict=True)}
+    return {
+        key: (_read(value), end > 0)
+        for key, (value, end) in zip(keys, pairs, strict=True)
+        if end == _NEVER or end > _SOON_MS
+    }
 
 
 def _read(value: Any) -> Any:

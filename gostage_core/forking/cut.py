@@ -50,9 +50,16 @@ class Cut:
     """The highest id of a node that there was."""
     entries: dict[str, Past] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
+    enabled: frozenset[str] = frozenset()
+    """Those that were enabled and not disabled since."""
     removed: frozenset[str] = frozenset()
     replaced: dict[str, str] = field(default_factory=dict)
     """The text that a node had, where it was given another one since."""
+    told: frozenset[str] = frozenset()
+    """The nodes of which the journal tells, at whatever time."""
+    forked_at: int | None = None
+    """When the run began as a fork itself, in ms: of what had ended by then its journal tells
+    nothing, only the plan."""
 
     def of(self, node: str) -> Past:
         """Return how a node stood."""
@@ -74,14 +81,17 @@ def cut_before(run_id: str, entry: str, nodes: int, journal: Sequence[JournalEnt
         raise ForkError(run_id, "that action has not begun")
     before = [one for one in journal if one.sequence < first.sequence]
     after = [one for one in journal if one.sequence >= first.sequence]
-    disabled, removed = _marks(before)
+    disabled, enabled, removed = _marks(before)
     return Cut(
         sequence=first.sequence - 1,
         last_node=_last_node(nodes, after),
         entries=_entries(before),
         disabled=disabled,
+        enabled=enabled,
         removed=removed,
         replaced=_replaced(after),
+        told=_told(journal),
+        forked_at=_ms(journal[0]) if "forked" in journal[0].change else None,
     )
 
 
@@ -91,10 +101,11 @@ def _entries(journal: Iterable[JournalEntry]) -> dict[str, Past]:
         if not one.entry:
             continue
         past = entries.setdefault(one.entry, Past())
-        at = round(one.at.timestamp() * 1000)
+        at = _ms(one)
         if one.kind in _FINAL:
             past.state, past.ended = _FINAL[one.kind], at
         elif one.kind in _AGAIN:
+            past.began = past.began or at
             past.state, past.ended = "", 0
         elif one.kind in ("action.started", "stage.started"):
             past.began = past.began or at
@@ -105,17 +116,32 @@ def _entries(journal: Iterable[JournalEntry]) -> dict[str, Past]:
     return entries
 
 
-def _marks(journal: Iterable[JournalEntry]) -> tuple[frozenset[str], frozenset[str]]:
+def _marks(journal: Iterable[JournalEntry]) -> tuple[frozenset[str], ...]:
     disabled: set[str] = set()
+    enabled: set[str] = set()
     removed: set[str] = set()
     for word, nodes in _operations(journal):
         if word == "disable":
             disabled.update(nodes)
+            enabled.difference_update(nodes)
         elif word == "enable":
+            enabled.update(nodes)
             disabled.difference_update(nodes)
         elif word == "remove":
             removed.update(nodes)
-    return frozenset(disabled), frozenset(removed)
+    return frozenset(disabled), frozenset(enabled), frozenset(removed)
+
+
+def _told(journal: Iterable[JournalEntry]) -> frozenset[str]:
+    entries = {one.entry for one in journal}
+    changed = (
+        nodes for word, nodes in _operations(journal) if word in ("disable", "enable", "remove")
+    )
+    return frozenset(entries.union(*changed))
+
+
+def _ms(entry: JournalEntry) -> int:
+    return round(entry.at.timestamp() * 1000)
 
 
 def _last_node(nodes: int, after: Iterable[JournalEntry]) -> int:

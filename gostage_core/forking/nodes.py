@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.forking.cut import Past
 from gostage_core.plan import entry_texts
 from gostage_core.planning.settings import definition_from, marks_of
 
@@ -20,6 +21,7 @@ _UP, _NEXT, _FIRST, _LAST = range(4)
 _HOOKS: Final = (8, 9)
 _BY: Final = 10
 _OVER: Final = frozenset("csm")
+_ENDED: Final = _OVER | {"f"}
 
 
 class Nodes:
@@ -119,8 +121,7 @@ class Nodes:
         if self._replaced(node) is not None:
             texts["s"], texts["c"], _, texts["t"] = self._replaced_texts(node)
         spec = json.loads(texts["s"])
-        if "of" in spec:
-            texts["s"] = _compact({**spec, "of": self._names[spec["of"]]})
+        texts["s"] = _compact(self._spec(node, spec))
         fields = {f"{letter}{name}": text for letter, text in texts.items() if text}
         if "id" in spec and self._links(node)[_UP] == ROOT:
             fields[f"g{spec['id']}"] = name
@@ -128,6 +129,25 @@ class Nodes:
             if text := self._text(f"{letter}{node}"):
                 fields[f"{letter}{name}"] = text
         return fields
+
+    def _spec(self, node: str, spec: dict[str, Any]) -> dict[str, Any]:
+        """Return the text of a node, with what a fork of the fork could not learn otherwise."""
+        off = {"off": 1} if self._is_disabled(node, spec) else {}
+        waits = {"waits": self._waits(node)} if node in self._owned else {}
+        of = {"of": self._names[spec["of"]]} if "of" in spec else {}
+        kept = {name: value for name, value in spec.items() if name not in ("off", "waits")}
+        return {**kept, **of, **off, **waits}
+
+    def _is_disabled(self, node: str, spec: Mapping[str, Any]) -> bool:
+        return node in self._cut.disabled or ("off" in spec and node not in self._cut.enabled)
+
+    def _is_off(self, node: str) -> bool:
+        return self._is_disabled(node, json.loads(self._text(f"s{node}")))
+
+    def _waits(self, node: str) -> int:
+        """Return how often an entry had waited, in the run that this one was forked from too."""
+        before: int = json.loads(self._text(f"s{node}")).get("waits", 0)
+        return before + self._cut.of(node).waits
 
     def _kept(self, node: str) -> tuple[str, ...]:
         """What is kept of a node that had ended: error, value, handler, what its hooks left."""
@@ -143,8 +163,30 @@ class Nodes:
         text, carrier, timeout, throttle = entry_texts(definition_from(spec), marks_of(spec))
         return text, carrier, str(timeout), throttle
 
-    def _is_over(self, node: str) -> bool:
+    def _past(self, node: str) -> Past:
+        """Return how a node stood at the cut: by the journal, or else by what a fork began with."""
         past = self._cut.of(node)
+        if not self._is_untold(node):
+            return past
+        record = self._text(f"r{node}").split("|")
+        began, ended = (5, 6) if self._is_scope(node) else (6, 7)
+        if record[0] not in _ENDED or not 0 < int(record[ended]) <= (self._cut.forked_at or 0):
+            return past
+        worker = "" if self._is_scope(node) else record[8]
+        return Past(record[0], int(record[began]), int(record[ended]), int(record[1]), worker)
+
+    def _is_untold(self, node: str) -> bool:
+        """Whether the run is a fork itself, whose journal says nothing of an action or a stage."""
+        if self._cut.forked_at is None or node in self._cut.told:
+            return False
+        return not self._is_scope(node) or self._links(node)[_UP] == ROOT
+
+    def _is_removed(self, node: str) -> bool:
+        was_before = self._is_untold(node) and self._text(f"r{node}").startswith("m")
+        return was_before or node in self._cut.removed
+
+    def _is_over(self, node: str) -> bool:
+        past = self._past(node)
         return past.state in _OVER or (past.state == "f" and f"b{node}" in self._fields)
 
     def _record(self, node: str) -> str:
@@ -152,24 +194,24 @@ class Nodes:
             return ""
         if self._is_scope(node):
             return self._record_of_scope(node)
-        past = self._cut.of(node)
+        past = self._past(node)
         if self._is_over(node):
             return _record(past.state, past.attempt, past.began, past.ended, past.worker)
-        if node in self._cut.removed:
+        if self._is_removed(node):
             return _record("m", 0, 0, 0, "")
         if node in self._owned:
-            return _record("p", 0, 0, 0, "", phase=max(0, past.waits - 1))
-        return _record("d", 0, 0, 0, "") if node in self._cut.disabled else ""
+            return _record("p", 0, 0, 0, "", phase=max(0, self._waits(node) - 1))
+        return _record("d", 0, 0, 0, "") if self._is_off(node) else ""
 
     def _record_of_scope(self, node: str) -> str:
-        past = self._cut.of(node)
+        past = self._past(node)
         if past.state in _OVER:
             return _scope_record(past.state, past.began, past.ended)
-        if node in self._cut.removed:
+        if self._is_removed(node):
             return _scope_record("m", 0, 0)
         if past.began:
             return _scope_record("p", past.began, 0)
-        if node in self._cut.disabled:
+        if self._is_off(node):
             return _scope_record("d", 0, 0)
         return self._record_of_nested(node) if self._links(node)[_UP] != ROOT else ""
 
@@ -193,7 +235,7 @@ class Nodes:
     def _has_begun(self, node: str) -> bool:
         if self._is_scope(node):
             return any(map(self._has_begun, self._members[node]))
-        return bool(self._cut.of(node).began)
+        return bool(self._past(node).began)
 
     def _collected(self, node: str) -> str:
         """Return the entries of the last group whose values are collected, if they were there."""

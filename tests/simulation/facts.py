@@ -79,7 +79,7 @@ class Facts:
     def _commit(self, word: str, args: list[str], _reply: Any) -> None:
         run_id, entry, token = args[:3]
         if word == "committed":
-            if (run_id, entry) in self.committed:
+            if (run_id, entry) in self.committed and not self._is_hook(run_id, entry):
                 self.wrong.append(f"{run_id} {entry} was committed twice")
             if self.tokens.get(token) != (run_id, entry):
                 self.wrong.append(f"{run_id} {entry} was committed under a strange token")
@@ -87,6 +87,11 @@ class Facts:
             self.order[run_id].append(token)
         elif word == "fenced" and self.committed.get((run_id, entry)) == token:
             self.wrong.append(f"{run_id} {entry} was committed, and its worker is told otherwise")
+
+    def _is_hook(self, run_id: str, entry: str) -> bool:
+        """Whether an entry is one of those that run again when what is around them is."""
+        text = self._server.ask("HGET", self._keys.of("plan", run_id), f"s{entry}")
+        return b'"gostage.hook"' in (text or b"")
 
     def _checkpoint(self, word: str, args: list[str], _reply: Any) -> None:
         if word == "written":
@@ -113,6 +118,17 @@ class Facts:
     def _retry(self, word: str, args: list[str], _reply: Any) -> None:
         if word == "retried":
             self.retried[args[0]].add(args[1])
+
+    def _purge(self, word: str, args: list[str], _reply: Any) -> None:
+        """Forget what was of a run and of those below it: their ids may come again."""
+        if word == "purged":
+            gone = args[0], f"{args[0]}."
+            own = [key for key in self.committed if key[0] == gone[0] or key[0].startswith(gone[1])]
+            for key in own:
+                del self.committed[key]
+            for of_run in (self.order, self.said, self.signals):
+                for run_id in [one for one in of_run if one == gone[0] or one.startswith(gone[1])]:
+                    del of_run[run_id]
 
     def _invite(self, _word: str, args: list[str], _reply: Any) -> None:
         key, _window, change = args[:3]
@@ -152,5 +168,6 @@ _TOLD = {
     "signal": Facts._signal,
     "fire": Facts._fire,
     "retry": Facts._retry,
+    "purge": Facts._purge,
     "invite": Facts._invite,
 }

@@ -38,6 +38,9 @@ NAMESPACE = "sim"
 _WILD_SECONDS = 25.0
 _MOST_STEPS = 60_000
 _CHECK_EVERY = 100
+_LIVING = ("pending", "running", "sleeping", "waiting", "paused")
+_LONG = 20.0
+"""Seconds in which nothing is due, after which a signal that is waited for is sent."""
 
 
 @dataclass
@@ -157,6 +160,12 @@ class World:
         found = self.server.ask("ZRANGE", self.state.keys.of("runs"), "0", "-1")
         return [run_id.decode() for run_id in found]
 
+    def living_runs(self) -> list[str]:
+        """Return the ids of the runs that have not ended."""
+        names = [self.state.keys.of("status", status) for status in _LIVING]
+        found = [self.server.ask("ZRANGE", name, "0", "-1") for name in names]
+        return [run_id.decode() for some in found for run_id in some]
+
     def awaited(self, run_id: str) -> list[str]:
         """Return the signals that entries of a run wait for now."""
         fields = self.server.ask("HKEYS", self.state.keys.of("inbox", run_id))
@@ -213,26 +222,35 @@ class World:
             self.runner.get(run_id).resume()
 
     def _see_the_end(self) -> None:
-        """Go on until every run has ended; what waits for a signal gets it."""
-        asked = 0
+        """Go on until every run has ended; what waits for long for a signal gets it."""
         while True:
             if not self._step():
                 raise Violation("nothing goes on")
+            if self.loop.steps > _MOST_STEPS:
+                raise Violation(f"what goes on has no end: {self._going_on()}")
             if self.loop.steps % 10:
                 continue
             if self._has_ended():
                 return
-            if self._is_idle() and not self._skip_time():
-                waiting = [(r, n) for r in self.known_runs() for n in self.awaited(r)]
-                asked += 1
-                if not waiting or asked > 300:
-                    raise Violation(f"what goes on does not end: {self._going_on()}")
-                for run_id, name in waiting:
-                    self._desk.begin(
-                        "signaller", lambda a=run_id, b=name: self._desk.signal(a, b), 0
-                    )
-            if self.loop.steps > _MOST_STEPS:
-                raise Violation(f"what goes on has no end: {self._going_on()}")
+            if self._is_idle():
+                self._be_idle()
+
+    def _be_idle(self) -> None:
+        """Pass over the time in which nothing is due, unless somebody waits for a signal."""
+        due = self._next_due()
+        gap = None if due is None else due - self.loop.now - 2 * self.settings.tick
+        if gap is None or gap > _LONG:
+            waiting = [(run, name) for run in self.living_runs() for name in self.awaited(run)]
+            for run_id, name in waiting:
+                self._desk.begin(
+                    "signaller", lambda a=run_id, b=name: self._desk.signal(a, b), 0
+                )
+            if waiting:
+                return
+        if gap is None:
+            raise Violation(f"what goes on does not end: {self._going_on()}")
+        if gap > 0:
+            self._shift(gap)
 
     def _step(self) -> bool:
         went_on = self.loop.step()
@@ -274,11 +292,7 @@ class World:
                 self.tell(f"  {name}: {named} {shown} {fault.name if fault else ''}")
 
     def _has_ended(self) -> bool:
-        keys = self.state.keys
-        if not self.post.is_empty() or self._busy():
-            return False
-        living = ("pending", "running", "sleeping", "waiting", "paused")
-        return not any(self.server.ask("ZCARD", keys.of("status", one)) for one in living)
+        return self.post.is_empty() and not self._busy() and not self.living_runs()
 
     def _busy(self) -> bool:
         return self.loop.next_at(_is_upkeep) is not None
@@ -287,9 +301,9 @@ class World:
         """Whether everybody only waits for time to pass."""
         return self.post.is_empty() and not self._busy() and all(n.is_up for n in self.nodes)
 
-    def _skip_time(self) -> bool:
-        """Pass over the time in which nothing is due; tell whether anything ever is."""
-        keys, now = self.state.keys, self.loop.now
+    def _next_due(self) -> float | None:
+        """Return when workers will find something to do, if ever."""
+        keys = self.state.keys
         scores = [
             float(self.server.ask("ZRANGE", keys.of(name), "0", "0", "WITHSCORES")[1])
             for name in ("wake", "sent", "refill", "schedules")
@@ -300,21 +314,17 @@ class World:
         pairs = zip(alive[::2], alive[1::2], strict=True)
         scores += [float(score) for name, score in pairs if name not in living]
         due = min(scores, default=float("inf"))
-        if due == float("inf"):
-            return False
-        gap = due / 1000 - now - 2 * self.settings.tick
-        if gap > 0:
-            self._shift(gap, living)
-        return True
+        return None if due == float("inf") else due / 1000
 
-    def _shift(self, gap: float, living: set[bytes]) -> None:
+    def _shift(self, gap: float) -> None:
         """Let time pass in which workers do nothing but to renew their leases."""
         self.tell(f"* {gap:.1f} s pass")
         self.loop.shift(gap)
         now = self.server.clock.milliseconds
-        for name in sorted(living):
-            until = str(now + round(self.settings.lease * 1000))
-            self.server.ask("ZADD", self.state.keys.of("alive"), until, name.decode())
+        until = str(now + round(self.settings.lease * 1000))
+        for node in self.nodes:
+            for name in node.living():
+                self.server.ask("ZADD", self.state.keys.of("alive"), until, name)
         self.server.ask("SET", self.state.keys.of("beat"), str(now))
 
     def _going_on(self) -> str:

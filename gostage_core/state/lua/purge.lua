@@ -38,7 +38,7 @@ local function end_now(run)
     finish(run, "cancelled")
   end
 end
- 
+
 --- Forgets a run, and what is asked for the child runs of its plan too.
 local function forget(run)
   local id = run.id
@@ -79,14 +79,14 @@ local function children(run)
 end
 
 local function delete(run)
+  if not TERMINAL[run.status] then
+    end_now(run) -- before its child runs: the end of these is to wake nothing of it
+  end
   for _, child in ipairs(children(run)) do
     local its = load_run(child)
     if its then
       delete(its)
     end
-  end
-  if not TERMINAL[run.status] then
-    end_now(run)
   end
   forget(run)
   tallies[run.id] = nil

@@ -131,6 +131,9 @@ waits.signal = function()
     end
     jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "signal", signal = name }))
     wait_outside(until_ and math.max(1, until_ - now) or 0)
+    if call("HEXISTS", K.plan(id), answer) == 1 then
+      return resume(run, n) -- it had come already, in a run that was opened again since
+    end
     local text = take_signal(id, name)
     if text then
       hand_over(run, n, which, text)

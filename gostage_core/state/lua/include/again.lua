@@ -7,6 +7,25 @@ local COUNTED = { c = "good", s = "over" }
 local AGAIN = { f = true, k = true, x = true }
 local reopen_run
 
+--- Forgets the waits of an entry of which nothing came: each of them begins anew.
+local function forget_unanswered(run, n)
+  local plan, kept = K.plan(run.id), {}
+  for what in string.gmatch(call("HGET", plan, "d" .. n) or "", "[^\n]+") do
+    local which = string.match(what, "^[su](%d+)$")
+    local answer = which and call("HGET", plan, "d" .. n .. " s" .. which)
+    if which and (not answer or answer == "t") then
+      call("HDEL", plan, "d" .. n .. " " .. what)
+    else
+      kept[#kept + 1] = what
+    end
+  end
+  if #kept > 0 then
+    call("HSET", plan, "d" .. n, table.concat(kept, "\n"))
+  else
+    call("HDEL", plan, "d" .. n)
+  end
+end
+
 --- Marks a member that is to be done again: "good" when it has completed, "over" when its turn has passed
 --- otherwise, else "open".
 local function mark(run, n)
@@ -26,6 +45,7 @@ local function mark(run, n)
     if r then
       r.fails, r.lost, r.began, r.token = 0, 0, 0, ""
       save_record(run.id, r)
+      forget_unanswered(run, n)
       jot(run.id, "action.reopened", n, run.revision)
     else
       save_scope(run, one)

@@ -1,0 +1,79 @@
+"""What random worlds have found, told plainly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gostage_core import (
+    Action,
+    ActionContext,
+    RunNotFoundError,
+    RunStatus,
+    RunWorkflow,
+    Stage,
+    WaitForSignal,
+    Workflow,
+    action,
+)
+from tests.support.scripted import do, workflow
+
+if TYPE_CHECKING:
+    from gostage_core import Run
+    from tests.support.bench import Bench
+
+
+def submit(bench: Bench, *actions: Action, parallel: bool = False) -> Run:
+    made = Workflow("w")
+    made.add_stage(Stage("s", actions, parallel=parallel))
+    return bench.submit(made)
+
+
+def test_a_run_is_deleted_with_the_child_run_that_it_waits_for(memory_bench: Bench) -> None:
+    run = submit(memory_bench, RunWorkflow(workflow(s="a")))
+    memory_bench.step()
+    child = run.plan.actions[0].child_run_id
+    run.delete()
+    for run_id in (run.run_id, child):
+        with pytest.raises(RunNotFoundError):
+            memory_bench.runner.get(run_id)
+    memory_bench.post.messages.clear()
+    memory_bench.pass_time()
+    assert not memory_bench.post.messages
+
+
+@action
+def approved(ctx: ActionContext) -> None:
+    """Wait for a signal from within a body."""
+    ctx.store["answer"] = ctx.wait_for("go", str, timeout=60)
+
+
+@pytest.mark.parametrize("how", ["action", "body"])
+def test_a_wait_that_ran_out_begins_anew_when_its_run_is_retried(
+    memory_bench: Bench, how: str
+) -> None:
+    waiting = WaitForSignal("go", str, timeout=60, store_as="answer")
+    run = submit(memory_bench, waiting if how == "action" else approved.s())
+    assert memory_bench.drain(run).error.type == "SignalTimeoutError"
+    run.retry()
+    memory_bench.step()
+    assert run.status is RunStatus.WAITING
+    run.signal("go", "yes")
+    assert memory_bench.drain(run).store["answer"] == "yes"
+
+
+def test_a_signal_that_came_before_a_run_was_retried_is_not_waited_for_again(
+    memory_bench: Bench,
+) -> None:
+    run = submit(memory_bench, WaitForSignal("go", str, store_as="answer"))
+    memory_bench.step()
+    run.signal("go", "first")
+    run.cancel()
+    assert run.status is RunStatus.CANCELLED
+    run.retry()
+    run.signal("go", "second")
+    result = memory_bench.drain(run)
+    assert result.store["answer"] == "first"
+    inbox = memory_bench.state.client.hvals(memory_bench.state.keys.of("inbox", run.run_id))
+    assert b'"second"' in inbox

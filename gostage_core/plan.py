@@ -315,7 +315,7 @@ def undo_text(entry: Entry, undo: ActionDefinition) -> str:
     """Return how a completed action is undone, as it is kept until it has to be."""
     marks = _inherited(entry)
     marks.pop("depth", None)
-    own = {**marks, "stage": UNDO_STAGE, "order": _FIRST, "undoes": entry.path}
+    own = {**marks, "stage": UNDO_STAGE, "order": place(1), "undoes": entry.path}
     return _compact([str(part) for part in entry_texts(undo, own)])
 
 

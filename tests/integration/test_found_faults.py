@@ -13,15 +13,25 @@ from gostage_core import (
     RunStatus,
     RunWorkflow,
     Stage,
+    Throttle,
     WaitForSignal,
     Workflow,
     action,
 )
-from tests.support.scripted import do, workflow
+from tests.support.scripted import do, script, workflow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gostage_core import Run
     from tests.support.bench import Bench
+
+
+@pytest.fixture(autouse=True)
+def told() -> Iterator[None]:
+    script.clear()
+    yield
+    script.clear()
 
 
 def submit(bench: Bench, *actions: Action, parallel: bool = False) -> Run:
@@ -77,3 +87,32 @@ def test_a_signal_that_came_before_a_run_was_retried_is_not_waited_for_again(
     assert result.store["answer"] == "first"
     inbox = memory_bench.state.client.hvals(memory_bench.state.keys.of("inbox", run.run_id))
     assert b'"second"' in inbox
+
+
+def test_actions_are_added_to_a_compensation_that_goes_on(memory_bench: Bench) -> None:
+    (undone,) = do("a")
+    (undo,) = do("undo")
+    script["b"] = lambda ctx: 1 / 0
+    run = submit(memory_bench, undone.options(compensate=undo), *do("b"))
+    memory_bench.step()
+    memory_bench.step()
+    memory_bench.pass_time()
+    with run.edit("one more") as plan:
+        plan.stages["gostage.compensation"].add(*do("more"))
+    result = memory_bench.drain(run)
+    assert result.status is RunStatus.FAILED
+    assert result.store["order"] == ["a", "undo", "more"]
+
+
+def test_a_retried_run_that_its_throttle_holds_waits(memory_bench: Bench) -> None:
+    made = Workflow("w", throttle=Throttle(concurrency=1))
+    made.add_stage(Stage("s", do("a")))
+    script["a"] = lambda ctx: 1 / 0
+    first = memory_bench.submit(made)
+    memory_bench.drain(first)
+    script.clear()
+    second = memory_bench.submit(made)
+    first.retry()
+    assert first.status is RunStatus.WAITING
+    memory_bench.drain(second)
+    assert memory_bench.drain(first).status is RunStatus.COMPLETED

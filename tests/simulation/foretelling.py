@@ -76,7 +76,8 @@ class _Foretelling:
             self._added = []
             names = [deed.name for deed in part.deeds]
             if "ok" in ends:
-                ends = _after(ends, self._part(part, names, sure=sure and ends == OK))
+                own = self._part(part, names, sure=sure and ends == OK)
+                ends = _after(ends, own if sure else own | OK)
             if self.outcome.plan is not None:
                 self.outcome.plan.append((part.id, names))
             queue[:0] = self._added

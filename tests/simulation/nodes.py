@@ -183,10 +183,11 @@ class Node:
 
     def kill(self, name: str) -> None:
         """End a child, whose body nobody waits for any more."""
-        for child in self.children:
-            if child.name == name:
-                self.world.loop.call(0.1, lambda: self._replace(child))
-                child.die()
+        child = next((child for child in self.children if child.name == name), None)
+        if child is not None:
+            self.world.nemesis.may_lose += 1  # it may have gone on to something else
+            self.world.loop.call(0.1, lambda: self._replace(child))
+            child.die()
 
     def die(self, absent: float) -> None:
         """End with all processes, and start again after so many seconds."""

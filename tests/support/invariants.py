@@ -253,7 +253,7 @@ def _check_status(run: Snapshot) -> None:
     elif busy:
         wanted = "running"
     else:
-        wanted = "waiting" if outside else "sleeping"
+        wanted = "waiting" if outside or "held" in run.header else "sleeping"
     assert run.header["status"] == wanted, where
 
 

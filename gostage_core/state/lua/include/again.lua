@@ -168,6 +168,7 @@ end
 local function begin_run(run, before)
   if not let_in(run) then
     call("HSET", K.run(run.id), "held", 1)
+    restate(run.id)
   elseif not begin(run, "0", before) then
     finish(run, "completed")
   end

@@ -40,9 +40,9 @@ local function set_status(run, status)
   run.status = status
 end
 
---- What the status of a run that has not ended is: by who holds it, and by what its entries do.
+--- What the status of a run that has not ended is: by who or what holds it, and by what its entries do.
 local function standing_of(id)
-  local v = call("HMGET", K.run(id), "paused", "began", "busy", "outside")
+  local v = call("HMGET", K.run(id), "paused", "began", "busy", "outside", "held")
   if v[1] then
     return "paused"
   elseif not v[2] then
@@ -50,7 +50,7 @@ local function standing_of(id)
   elseif tonumber(v[3]) > 0 then
     return "running"
   end
-  return tonumber(v[4]) > 0 and "waiting" or "sleeping"
+  return (tonumber(v[4]) > 0 or v[5]) and "waiting" or "sleeping"
 end
 
 --- Brings the status of a run in line with what its entries do.

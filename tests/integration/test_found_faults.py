@@ -9,9 +9,12 @@ import pytest
 from gostage_core import (
     Action,
     ActionContext,
+    HookContext,
+    Middleware,
     RunNotFoundError,
     RunStatus,
     RunWorkflow,
+    ScopeOutcome,
     Stage,
     Throttle,
     WaitForSignal,
@@ -50,6 +53,20 @@ def test_a_run_is_deleted_with_the_child_run_that_it_waits_for(memory_bench: Ben
             memory_bench.runner.get(run_id)
     memory_bench.post.messages.clear()
     memory_bench.pass_time()
+    assert not memory_bench.post.messages
+
+
+class Last(Middleware):
+    """Has something to do at the end."""
+
+    def after_run(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
+        """Do nothing."""
+
+
+def test_a_run_is_deleted_whose_hook_would_run_at_its_end(memory_bench: Bench) -> None:
+    run = memory_bench.submit(workflow(s="a b").use(Last()))
+    memory_bench.post.messages.clear()
+    run.delete()
     assert not memory_bench.post.messages
 
 

@@ -123,9 +123,9 @@ class Facts:
         """Forget what was of a run and of those below it: their ids may come again."""
         if word == "purged":
             gone = args[0], f"{args[0]}."
-            own = [key for key in self.committed if key[0] == gone[0] or key[0].startswith(gone[1])]
-            for key in own:
-                del self.committed[key]
+            for of_entry in (self.committed, self.kept):
+                for key in [k for k in of_entry if k[0] == gone[0] or k[0].startswith(gone[1])]:
+                    del of_entry[key]
             for of_run in (self.order, self.said, self.signals):
                 for run_id in [one for one in of_run if one == gone[0] or one.startswith(gone[1])]:
                     del of_run[run_id]

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from tests.simulation.stories import Deed, Part, Story
 
 Ends = frozenset[str]
-"""How something may end: ``ok``, ``fail``, ``bail``. More than one: its timing decides."""
+"""How something may end: ``ok``, ``fail``, ``bail``, or ``pass``: it has failed, and its run goes on.
+More than one: its timing decides."""
 
-OK, FAIL = frozenset({"ok"}), frozenset({"fail"})
+OK, FAIL, PASS = frozenset({"ok"}), frozenset({"fail"}), frozenset({"pass"})
 _STATUS = {"ok": "completed", "fail": "failed", "bail": "bailed"}
 
 
@@ -101,6 +102,7 @@ class _Foretelling:
             told.append(deed.name)
             if "ok" in ends:
                 own = self._deed(deed, within, sure=sure and ends == OK)
+                own = _passed(own)
                 queue[:0] = deed.adds if deed.succeeds else ()
                 self._doubt_plan(bool(deed.adds) and not (sure and ends == OK))
                 ends = _after(ends, own)
@@ -112,9 +114,7 @@ class _Foretelling:
         ends = self._act(deed, within, sure=sure) if deed.kind == "act" else (
             self._composite(deed, f"{within}/{deed.name}".lstrip("/"), sure=sure)
         )  # fmt: skip
-        if deed.goes_on and "fail" in ends:
-            ends = ends - FAIL | OK
-        return ends
+        return ends - FAIL | PASS if deed.goes_on and "fail" in ends else ends
 
     def _act(self, deed: Deed, within: str, *, sure: bool) -> Ends:
         if not deed.succeeds:
@@ -165,12 +165,15 @@ class _Foretelling:
         ends, are_sure = _together(crowd, alone)
         for deeds, within, is_sure in zip(crowd.members, crowd.within, are_sure, strict=True):
             self._sequence(deeds, within, sure=sure and is_sure)
-        self._doubt_plan(crowd.grows and not all(are_sure))
-        return ends
+        self._doubt_plan(crowd.grows and not (sure and all(are_sure)))
+        return _passed(ends)
 
     def _dry(self, deeds: Sequence[Deed], within: str) -> Ends:
         """Tell how a member ends that nobody disturbs."""
-        return _Foretelling(self._stage)._sequence(deeds, within, sure=True)
+        other = _Foretelling(self._stage)
+        if len(deeds) == 1 and not within:  # an action, which is no sequence of its own
+            return other._deed(deeds[0], within, sure=True)
+        return other._sequence(deeds, within, sure=True)
 
     def _doubt_plan(self, doubtful: bool) -> None:
         if doubtful:
@@ -180,6 +183,11 @@ class _Foretelling:
 def _after(first: Ends, then: Ends) -> Ends:
     """Tell how two ends that come one after the other."""
     return first - OK | then if "ok" in first else first
+
+
+def _passed(ends: Ends) -> Ends:
+    """Tell how what goes on without one of its own ends, for what comes behind it."""
+    return ends - PASS | OK if "pass" in ends else ends
 
 
 def _items(deed: Deed, within: str) -> _Crowd:
@@ -241,6 +249,9 @@ def _enough(crowd: _Crowd, alone: Sequence[Ends]) -> tuple[Ends, list[bool]]:
         return OK | FAIL, [False] * count
     if least >= wanted:
         return OK, [wanted == count] * count
-    if most < wanted:
-        return FAIL, [crowd.wait_all] * count
-    return OK | FAIL, [False] * count
+    if most >= wanted:
+        return OK | FAIL, [False] * count
+    may_fail = any("fail" in ends for ends in alone)
+    if not may_fail:
+        return OK, [True] * count  # too few, and yet nothing has failed
+    return FAIL if FAIL in alone else OK | FAIL, [crowd.wait_all] * count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from gostage_core.attempt import Executor, Place
@@ -104,7 +104,8 @@ class Process:
 
         def ring() -> None:
             rang[0] = True
-            give_up()
+            with suppress(UnavailableError):  # a worker that leaves asks no more
+                give_up()
 
         timer = self.begin("timer", ring, after=seconds)
         try:

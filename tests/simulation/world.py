@@ -237,6 +237,10 @@ class World:
 
     def _be_idle(self) -> None:
         """Pass over the time in which nothing is due, unless somebody waits for a signal."""
+        if held := self.server.ask("ZRANGE", self.state.keys.of("status", "paused"), "0", "-1"):
+            for run_id in held:
+                self._desk.begin("operator", lambda a=run_id.decode(): self._let_go(a), 0)
+            return
         due = self._next_due()
         gap = None if due is None else due - self.loop.now - 2 * self.settings.tick
         if gap is None or gap > _LONG:

@@ -39,7 +39,18 @@ local function end_now(run)
   end
 end
 
---- Forgets a run, and what is asked for the child runs of its plan too.
+--- Takes back what its end has made ready of a run: its last hooks.
+local function begin_nothing(run)
+  local others = {}
+  for _, one in ipairs(began_now) do
+    if one[1] ~= run.id then
+      others[#others + 1] = one
+    end
+  end
+  began_now = others
+end
+
+--- Forgets a run.
 local function forget(run)
   local id = run.id
   local v = call("HMGET", K.run(id), "workflow", "tags", "key", "appended")
@@ -88,6 +99,7 @@ local function delete(run)
       delete(its)
     end
   end
+  begin_nothing(run)
   forget(run)
   tallies[run.id] = nil
 end

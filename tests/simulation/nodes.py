@@ -198,6 +198,7 @@ class Node:
         self.world.loop.call(absent, self.start)
         own = self.world.loop.current
         processes = [*self.children, self.main]
+        self.children = []
         processes.sort(key=lambda one: own is not None and one is own.owner)
         for process in processes:  # the one whose turn it is does not return
             process.die()

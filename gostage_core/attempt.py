@@ -81,6 +81,9 @@ _NONE: Final = (0,)
 _UNKNOWN_DELAY: Final = 1.0
 """How long an action that this worker does not know is left to others at first, in seconds."""
 
+_TAKEN_AWAY: Final = frozenset({"gone", "fenced"})
+"""What an attempt is told at its end that nobody waits for: its slot is on the books still."""
+
 _LONGEST_LABEL: Final = 18
 """Digits in the label of a message: more than any plan has entries for."""
 
@@ -174,6 +177,8 @@ class Executor:
             # It runs nowhere any more, and its process lives: only the rescuer can see that.
             self._patiently(partial(self._state.abandon, claim, self._place.process, slot))
             raise
+        if ended.word in _TAKEN_AWAY:
+            self._patiently(partial(self._state.drop_claim, self._place.process, slot))
         self._reached(Moment.COMMITTED)
         return ended
 

@@ -47,7 +47,8 @@
     ├── ScheduleError                   one schedule; .name
     │   ├── InvalidScheduleError        (also ValueError) what it says cannot be
     │   ├── ScheduleExistsError
-    │   └── ScheduleNotFoundError
+    │   ├── ScheduleNotFoundError
+    │   └── CorruptScheduleError        its record in Redis is not one of ours
     ├── ProcessDiedError                what an attempt whose own process died failed with
     ├── PoisonedError                   what an action that loses every worker failed with
     ├── HookError                       what a hook of a middleware cannot do, or leaves behind
@@ -429,7 +430,10 @@ class HistoryLostError(RunError):
     """What is asked for is older than the history that the run keeps."""
 
     def __str__(self) -> str:
-        return f"run {self.run_id!r} does not know any more {self.detail}; GOSTAGE_MAX_JOURNAL"
+        return (
+            f"run {self.run_id!r} does not know any more {self.detail}; raise GOSTAGE_MAX_JOURNAL "
+            f"for runs with long histories"
+        )
 
 
 class RunFailedError(RunError):
@@ -499,6 +503,16 @@ class ScheduleNotFoundError(ScheduleError):
 
     def __str__(self) -> str:
         return f"there is no schedule {self.name!r}; see them with 'gostage schedule list'"
+
+
+class CorruptScheduleError(ScheduleError):
+    """The schedule's record in Redis cannot be read as one of ours. Nothing was changed."""
+
+    def __str__(self) -> str:
+        return (
+            f"the record of schedule {self.name!r} is damaged: {self.detail}; remove it, or put "
+            f"another one in its place"
+        )
 
 
 class ProcessDiedError(GostageError):

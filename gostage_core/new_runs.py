@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from gostage_core.authoring.middleware import wrapped_in
 from gostage_core.authoring.workflow import Workflow
 from gostage_core.duration import seconds
-from gostage_core.errors import InvalidWorkflowError
+from gostage_core.errors import InvalidWorkflowError, StoreFullError
 from gostage_core.naming import check_name
 from gostage_core.plan import NewRun, check_plan_size, submit_details
 from gostage_core.run_ids import checked_run_id, new_run_id
@@ -91,7 +91,11 @@ class NewRuns:
 
         Raises:
             ValueTooLargeError: it is larger than ``GOSTAGE_MAX_PLAN_BYTES``.
+            StoreFullError: its first values are larger than ``GOSTAGE_MAX_STORE_BYTES``.
         """
+        most = self._settings.max_store_bytes
+        if sum(len(key.encode()) + len(data) for key, data in new.values.items()) > most:
+            raise StoreFullError(new.run_id, most)
         arguments = new.arguments()
         limit = self._settings.max_plan_bytes
         check_plan_size(f"workflow {new.definition.id!r}", arguments, limit)

@@ -7,7 +7,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from gostage_core.errors import BrokerUnavailableError, CorruptRunError, StoreUnavailableError
+from gostage_core.errors import (
+    BrokerUnavailableError,
+    CorruptRunError,
+    CorruptScheduleError,
+    StoreUnavailableError,
+)
 from gostage_core.failure import Failure
 from gostage_core.plan import UNDO_STAGE, Carrier, undo_stage
 from gostage_core.state.answers import Claim, Ready
@@ -109,7 +114,8 @@ class Rescuer:
             self._one(partial(self._fire, name), partial(self._aside, "schedules", name))
         for run_id in due.expired:
             self._one(partial(self._state.purge, run_id), partial(self._aside, "expiry", run_id))
-        return max(map(len, (due.timers, due.unseen, due.expired, due.throttles))) >= _BATCH
+        kinds = (due.timers, due.unseen, due.expired, due.throttles, due.schedules)
+        return max(map(len, kinds)) >= _BATCH
 
     def leave(self, processes: Iterable[str]) -> None:
         """Give back at once what *processes*, which are ending in good order, still hold."""
@@ -255,7 +261,7 @@ class Rescuer:
             raise
         except BrokerUnavailableError as error:
             logger.warning("a message is sent later: %s", error)
-        except CorruptRunError as error:
+        except (CorruptRunError, CorruptScheduleError) as error:
             logger.error("%s; it is left alone for now", error)
             aside()
         except Exception:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from gostage_core.broker.position import position
+from gostage_core.broker.position import places
 from gostage_core.duration import seconds
 from gostage_core.edit import OPERATOR, Edit, Send, left_to_workers
 from gostage_core.errors import (
@@ -19,7 +20,6 @@ from gostage_core.errors import (
 )
 from gostage_core.forking.fork import Fork
 from gostage_core.naming import check_name
-from gostage_core.plan import Carrier
 from gostage_core.planning.finding import unfinished
 from gostage_core.run_ids import checked_run_id, new_run_id
 from gostage_core.run_view import RunView
@@ -263,17 +263,20 @@ class Run(RunView):
         return made
 
     def why(self) -> Why:
-        """Say what the run waits for, or what became of it; ``str()`` is one line."""
-        return explain(self._state, self.run_id, self._place_in_queue)
+        """Say what the run waits for, or what became of it; ``str()`` is one line.
 
-    def _place_in_queue(self, run_id: str, entry: str, carrier: bytes) -> int | None:
-        """Return how many messages stand before that of an entry, where the broker is ours."""
+        Looks through the queue once where something of the run waits for a worker: up to 20,000
+        messages.
+        """
+        return explain(self._state, self.run_id, cache(self._places_in_queue))
+
+    def _places_in_queue(self, run_id: str, queue: str) -> dict[str, int] | None:
+        """Return how many messages stand before those of a run, where the broker is ours."""
         settings = self._state.settings
         if settings.broker_url not in (None, settings.redis_url):
             return None
-        queue = Carrier.from_text(carrier).queue or settings.namespace
         with our_errors(run_id, settings.redis_url):
-            return position(self._state.client, queue, run_id, entry)
+            return places(self._state.client, queue, run_id)
 
     @property
     def _source(self) -> RedisSource:

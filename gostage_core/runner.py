@@ -109,7 +109,10 @@ class Runner(RunFinder):
 
     @classmethod
     def over(cls, state: State, send: Send, middleware: Iterable[Middleware] = ()) -> Self:
-        """Return a runner over a state and a way of messages that are at hand; for test kits."""
+        """Return a runner over a state and a way of messages that are at hand.
+
+        It looks at no queue: ``GOSTAGE_MAX_QUEUED`` is not asked for.
+        """
         runner = cls.__new__(cls)
         runner._assemble(state, send, lambda: None, middleware)
         return runner
@@ -167,7 +170,7 @@ class Runner(RunFinder):
         Raises:
             InvalidWorkflowError: the definition is not valid; the message names the place.
             NotStorableError: a value of *store* cannot be stored; as ``ctx.store.put``, like
-                StoreTypeError, InvalidKeyError and ValueTooLargeError.
+                StoreTypeError, InvalidKeyError, ValueTooLargeError and StoreFullError.
             RunExistsError: a run of this id exists, or one of this *key* where that is refused.
             BackpressureError: ``GOSTAGE_MAX_LIVE_RUNS`` or ``GOSTAGE_MAX_QUEUED`` is reached; says
                 when to come again.

@@ -160,7 +160,7 @@ class Fork:
             if not header:
                 raise RunNotFoundError(self._run_id)
             if b"forgotten" in header:
-                raise HistoryLostError(self._run_id, "how it began, and cannot be forked; raise")
+                raise HistoryLostError(self._run_id, "how it began, and cannot be forked")
             values = self._values(texts_of(store), texts_of(meta))
             length = client.llen(keys.of("journal", self._run_id))
         if length != len(journal):

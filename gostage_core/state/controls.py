@@ -22,8 +22,9 @@ class Controls(Scripted):
 
         *most* runs may live at a time; 0 for any number.
         """
+        grace = round(self.settings.cancel_grace * 1000)
         return answer_of(
-            self._run("submit", run_id, self.settings.window, most, *arguments), "created"
+            self._run("submit", run_id, self.settings.window, most, grace, *arguments), "created"
         )
 
     def deliver(self, run_id: str, entry: str, awaited: str, text: str) -> Answer:
@@ -115,7 +116,7 @@ class Controls(Scripted):
         return answer_of(reply, "created")
 
     def purge(self, run_id: str, why: str = "") -> Answer:
-        """Forget a run that has ended: ``purged``, ``live`` or ``gone``.
+        """Forget a run that has ended: ``purged``, ``live`` (or the run above it is) or ``gone``.
 
         Given *why*, as JSON, one that has not is ended first, and child runs are forgotten with it.
         """

@@ -9,7 +9,7 @@
   ARGV[3]  window  links in one chain
   ARGV[4]  why     JSON: who deletes it and why, with its child runs; or empty for one past its retention
 
-  Returns  "purged", ready… (of other runs)  |  "live" (it has not ended)  |  "gone"
+  Returns  "purged", ready… (of other runs)  |  "live" (it has not ended, or the run above it)  |  "gone"
 ]]
 --- @include "outcome"
 local id, window, why = arg(), number(), arg()
@@ -18,7 +18,16 @@ if not run then
   call("ZREM", K.expiry(), id)
   return { "gone" }
 end
-if why == "" and not TERMINAL[run.status] then
+
+--- Whether the run above it goes on, which may still ask how this one went.
+local function is_awaited()
+  local parent = string.match(call("HGET", K.run(id), "parent") or "", "^%S+")
+  local known, above = pcall(load_run, parent or "")
+  return known and above and not TERMINAL[above.status]
+end
+
+if why == "" and (not TERMINAL[run.status] or is_awaited()) then
+  call("ZADD", K.expiry(), "XX", now + math.max(run.retention, OVERDUE_MS), id)
   return { "live" }
 end
 
@@ -39,16 +48,7 @@ local function end_now(run)
   end
 end
 
---- Takes back what its end has made ready of a run: its last hooks.
-local function begin_nothing(run)
-  local others = {}
-  for _, one in ipairs(began_now) do
-    if one[1] ~= run.id then
-      others[#others + 1] = one
-    end
-  end
-  began_now = others
-end
+local forgotten = {}
 
 --- Forgets a run.
 local function forget(run)
@@ -76,6 +76,7 @@ local function forget(run)
   end
   call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id), K.inbox(id),
     K.undo(id), K.past(id))
+  forgotten[id], tallies[id], replaced[id] = true, nil, nil
 end
 
 --- The child runs of a plan.
@@ -89,24 +90,36 @@ local function children(run)
   return found
 end
 
+--- Ends a run and forgets it, and after it its child runs, which then make nobody go on.
 local function delete(run)
   if not TERMINAL[run.status] then
-    end_now(run) -- before its child runs: the end of these is to wake nothing of it
+    end_now(run)
   end
-  for _, child in ipairs(children(run)) do
-    local its = load_run(child)
-    if its then
+  local below = children(run)
+  forget(run)
+  for _, child in ipairs(below) do
+    local sound, its = pcall(load_run, child)
+    if sound and its then
       delete(its)
     end
   end
-  begin_nothing(run)
-  forget(run)
-  tallies[run.id] = nil
+end
+
+--- Takes back what became ready in runs that are forgotten: hooks, in a run that was ended.
+local function keep_others()
+  local others = {}
+  for _, one in ipairs(began_now) do
+    if not forgotten[one[1]] then
+      others[#others + 1] = one
+    end
+  end
+  began_now = others
 end
 
 if why == "" then
   forget(run)
 else
   delete(run)
+  keep_others()
 end
 return ready_reply(run, "purged", window, "")

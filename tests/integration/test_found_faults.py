@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gostage_core import (
     Action,
     ActionContext,
+    ForEach,
     HookContext,
     Middleware,
     RunNotFoundError,
@@ -21,6 +22,7 @@ from gostage_core import (
     Workflow,
     action,
 )
+from gostage_core.state.answers import Claim
 from tests.support.scripted import do, script, workflow
 
 if TYPE_CHECKING:
@@ -37,10 +39,10 @@ def told() -> Iterator[None]:
     script.clear()
 
 
-def submit(bench: Bench, *actions: Action, parallel: bool = False) -> Run:
+def submit(bench: Bench, *actions: Action, **options: Any) -> Run:
     made = Workflow("w")
-    made.add_stage(Stage("s", actions, parallel=parallel))
-    return bench.submit(made)
+    made.add_stage(Stage("s", actions))
+    return bench.submit(made, **options)
 
 
 def test_a_run_is_deleted_with_the_child_run_that_it_waits_for(memory_bench: Bench) -> None:
@@ -133,3 +135,17 @@ def test_a_retried_run_that_its_throttle_holds_waits(memory_bench: Bench) -> Non
     assert first.status is RunStatus.WAITING
     memory_bench.drain(second)
     assert memory_bench.drain(first).status is RunStatus.COMPLETED
+
+
+def test_a_claim_that_comes_late_takes_nothing_up_that_its_sender_has_ended(
+    memory_bench: Bench,
+) -> None:
+    state = memory_bench.state
+    run = submit(memory_bench, ForEach("items", *do("a")), store={"items": [1]})
+    (message,) = memory_bench.post.messages
+    asked = {"nonce": "n", "process": "w", "slot": "1", "mark": ""}
+    claim = state.claim(run.run_id, message.entry, **asked)
+    assert isinstance(claim, Claim)
+    state.release(claim, delay=0, reason='{"released":"not now","worker":"w"}')
+    assert state.claim(run.run_id, message.entry, **asked) == "done"
+    assert memory_bench.drain(run).store["order"] == ["a"]

@@ -134,7 +134,8 @@ class Facts:
         key, _window, change = args[:3]
         if change:
             self._begins[key].clear()
-            self._bounds[key].append(int(args[3]) if change == "set" else 0)
+            if change == "set" and args[3]:
+                self._bounds[key].append(int(args[3]))
 
     def _check_throttle(self, run_id: str, entry: str) -> None:
         """Check that the one that has just begun was let in by its throttle as it should be."""

@@ -3,7 +3,7 @@
 ====================================  ==========================================
 nonces of attempts, checkpoints       ``os.urandom`` in ``port``
 nonces of operators and submits       ``uuid.uuid4`` in ``new_runs``, ``run``, ``edit``, ``fork``,
-                                      ``firing`` and ``schedule``
+                                      ``firing`` and ``making``
 the jitter of retries                 ``random.random`` in ``verdict``
 pauses while the server is away       ``random.random`` and ``time.sleep`` in ``attempt``
 whom a rescuer calls dead, and when   ``time.monotonic`` in ``rescuer``
@@ -25,7 +25,7 @@ from unittest.mock import patch
 
 from gostage_core import attempt, context, edit, new_runs, port, rescuer, run, verdict
 from gostage_core.forking import fork
-from gostage_core.scheduling import firing, schedule
+from gostage_core.scheduling import firing, making
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.loop import Loop
 
-_WITH_IDS = (new_runs, run, edit, fork, firing, schedule)
+_WITH_IDS = (new_runs, run, edit, fork, firing, making)
 
 
 @contextmanager

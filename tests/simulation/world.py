@@ -13,6 +13,7 @@ from gostage_core.runner import Runner
 from gostage_core.settings import Settings
 from gostage_core.state.operations import State
 from gostage_core.testing.memory import Fault, MemoryClient
+from gostage_core.testing.memory.replies import CommandError
 from tests.simulation.bodies import Act, meddle, path_of, token_of
 from tests.simulation.building import actions_of, stages_of
 from tests.simulation.desk import Desk
@@ -282,11 +283,12 @@ class World:
         return fault
 
     def _carry_out(self, commands: Sequence[Words]) -> None:
+        """Carry out a request whose sender has sent it again since; nobody is told what came of it."""
+        if self._trace:
+            self._tell_request("late", commands, None)
         for words in commands:
-            try:
+            with suppress(CommandError):
                 self.server.execute(words)
-            except Exception as error:  # as the connection is gone, nobody is told
-                self.tell(f"* nobody is told: {error}")
 
     def _tell_request(self, name: str, commands: Sequence[Words], fault: Fault | None) -> None:
         for words in commands:

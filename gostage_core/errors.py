@@ -35,11 +35,13 @@
     │   ├── RunStateError               not possible in the status the run is in
     │   ├── RunTimeoutError             (also TimeoutError) a wait ended; the run goes on
     │   ├── RunFailedError              what a link of a Celery canvas fails with, whose run did
+    │   ├── RunStuckError               in a test: it waits for what does not come by itself
     │   ├── MessageLimitError           it keeps as many messages as a run may
     │   ├── SignalLimitError            it keeps as many signals that nobody waits for as it may
     │   ├── ForkError                   no run can be made of it from there on
     │   ├── HistoryLostError            what is asked for is older than the history that is kept
     │   └── CorruptRunError             its record in Redis is not one of ours
+    ├── TrialError                      what a test asks of the test kit, and cannot be
     ├── PreparedRunError                what prepare() returned, and can never be submitted
     ├── DeadlineExceededError           what a run past its deadline failed with
     ├── ActionTimeoutError              what an attempt past its timeout failed with
@@ -443,11 +445,26 @@ class RunFailedError(RunError):
         return f"run {self.run_id!r} {self.detail}"
 
 
+class RunStuckError(RunError):
+    """A test waits for a run that nothing will have go on: nothing of it falls due."""
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} {self.detail}; nothing that falls due in this engine changes "
+            f"that. Send the signal, finish the task or resume the run before it is waited for, or "
+            f"wait with timeout=…"
+        )
+
+
 class CorruptRunError(RunError):
     """The run's record in Redis cannot be read as one of ours. Nothing was changed."""
 
     def __str__(self) -> str:
         return f"the record of run {self.run_id!r} is damaged: {self.detail}"
+
+
+class TrialError(GostageError):
+    """A test asks something of the test kit that cannot be; the message says what and why."""
 
 
 class PreparedRunError(GostageError):

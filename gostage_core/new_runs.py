@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     from gostage_core.authoring.definition import MiddlewareUse, WorkflowDefinition
     from gostage_core.duration import Duration
-    from gostage_core.settings import Settings
-    from gostage_core.state.keys import Keys
+    from gostage_core.state.operations import State
 
     AnyWorkflow = Workflow | Mapping[str, Any] | str
 
@@ -33,12 +31,11 @@ _ON_CONFLICT: Final = get_args(OnConflict)
 class NewRuns:
     """Makes runs to be created, for one namespace."""
 
-    def __init__(
-        self, settings: Settings, keys: Keys, middleware: tuple[MiddlewareUse, ...]
-    ) -> None:
+    def __init__(self, state: State, middleware: tuple[MiddlewareUse, ...]) -> None:
         """Wrap each in *middleware*, outside of what its workflow uses."""
-        self._settings = settings
-        self._keys = keys
+        self._settings = state.settings
+        self._keys = state.keys
+        self._machine = state.machine
         self._middleware = middleware
 
     def make(
@@ -64,8 +61,8 @@ class NewRuns:
             raise ValueError(f"on_conflict is one of {known}, not {on_conflict!r}")
         definition, values = self.content(workflow, store or {})
         return NewRun(
-            run_id=checked_run_id(run_id) if run_id is not None else new_run_id(),
-            nonce=uuid.uuid4().hex,
+            run_id=new_run_id(self._machine) if run_id is None else checked_run_id(run_id),
+            nonce=self._machine.token(),
             definition=definition,
             details=submit_details(definition),
             bounds=self._settings.bounds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -30,6 +31,9 @@ _TELLING: Final = "xrhzw"
 _STATE, _ATTEMPT, _FAILS, _LOST, _AT, _WHERE, _LOOKS, _PHASE = 0, 1, 2, 3, 5, 8, 9, 10
 
 _LONGEST_FAILURE: Final = 300
+
+_BREAK: Final = re.compile(r"\s*[^\S ]\s*")
+"""What goes from line to line, or looks so: any space but the common one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ class Entries:
 
 def one_line(text: str) -> str:
     """Return *text* in one line, whatever is in it."""
-    return " ".join(text.split())
+    return _BREAK.sub(" ", text).strip()
 
 
 def span(seconds: float) -> str:

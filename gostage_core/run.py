@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -132,7 +131,7 @@ class Run(RunView):
         check_name(name)
         text = encoded_payload(name, payload, self._state.settings.max_message_bytes)
         check_expected(self._source.awaited_type(name), text, name)
-        signal = uuid.uuid4().hex if id is None else check_name(id)
+        signal = self._state.machine.token() if id is None else check_name(id)
         details = json.dumps({"actor": actor[:200], "signal": name, "id": signal})
         answer = self._state.signal(self.run_id, signal, name, text, details)
         if answer.word == "full":
@@ -173,7 +172,7 @@ class Run(RunView):
         changes = put_arguments(store or {}, self._state.settings.max_value_bytes)
         answer = self._state.retry(
             self.run_id,
-            nonce=uuid.uuid4().hex,
+            nonce=self._state.machine.token(),
             details=_details(actor, reason, **({"skipped": skipped} if skipped else {})),
             deadline=None if deadline is None else seconds(deadline),
             changes=changes,
@@ -248,7 +247,8 @@ class Run(RunView):
             PlanError: a change of the plan that it refuses; nothing was made.
             StoreError: a value of *store* cannot be stored.
         """
-        identity = new_run_id() if run_id is None else checked_run_id(run_id)
+        chosen = new_run_id(self._state.machine) if run_id is None else run_id
+        identity = checked_run_id(chosen)
         editor = Edit(self._state, self._send, identity, reason=reason or "forked", actor=actor)
         answer = Fork(self._state, self.run_id).submit(
             at=at,

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from gostage_core.status import RunStatus
     from gostage_core.summary import RunSummary
 
-_LOOK_EVERY_SECONDS: Final = 1.0
-"""How often a waiter looks by itself, should the notice of a change be lost."""
 _SNAPSHOT_BYTES: Final = 4 * 1024 * 1024
 """A store of at most so many bytes is read with a result, and stays readable without the server."""
 
@@ -209,16 +207,17 @@ class RunView:
             RunTimeoutError: *timeout* seconds have passed; the run goes on.
         """
         limit = math.inf if timeout is None else seconds(timeout)
-        ends = time.monotonic() + limit
+        machine = self._state.machine
+        ends = machine.monotonic() + limit
         url = self._state.settings.redis_url
         with our_errors(self.run_id, url), cast("Any", self._state.client).pubsub() as notices:
             notices.subscribe(self._key("events"))
             while True:
                 yield
-                left = ends - time.monotonic()
+                left = ends - machine.monotonic()
                 if left <= 0:
                     raise RunTimeoutError(self.run_id, f"has not ended within {limit:g} s")
-                _next_notice(notices, min(left, _LOOK_EVERY_SECONDS))
+                _next_notice(notices, min(left, machine.patience))
 
     def _snapshot(self) -> StoreReader:
         return StoreReader(_Snapshot(RedisSource(self._state, self.run_id).dump()))

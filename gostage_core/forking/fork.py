@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,7 +124,7 @@ class Fork:
         tags = [tag for tag in json.loads(header["tags"]) if tag]
         definition = header["definition"].decode()
         return [
-            *(uuid.uuid4().hex, "", "join", header["workflow"], definition),
+            *(self._state.machine.token(), "", "join", header["workflow"], definition),
             *(0, bounds.retention_ms, "", header.get("throttle", b""), header.get("group", b"")),
             *(header["most_actions"], header["most_stages"], header["most_children"]),
             *(bounds.journal, bounds.store_bytes, bounds.past_bytes),

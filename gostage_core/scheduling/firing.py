@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -86,9 +85,9 @@ def trigger(state: State, stored: Stored, *, reason: str, actor: str) -> tuple[s
     Raises:
         ScheduleNotFoundError: it was removed meanwhile.
     """
-    run_id = f"{scheduled_run_id(stored.name, state.server_ms())}-{uuid.uuid4().hex[:6]}"
+    run_id = f"{scheduled_run_id(stored.name, state.server_ms())}-{state.machine.token(3)}"
     details = {"actor": actor, "reason": reason}
-    run = stored.new_run(run_id, uuid.uuid4().hex, state.settings.bounds, details)
+    run = stored.new_run(run_id, state.machine.token(), state.settings.bounds, details)
     answer = state.fire(run_id, stored.name, due=None, run=run.arguments())
     if answer.word == "gone":
         raise ScheduleNotFoundError(stored.name)

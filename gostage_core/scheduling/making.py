@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +58,7 @@ def make_schedule(
     word = state.schedule(
         name,
         replace=replace,
-        nonce=uuid.uuid4().hex,
+        nonce=state.machine.token(),
         due=due,
         timing=when.model_dump_json(),
         policy=how.model_dump_json(),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import redis
+
+from gostage_core.state import scripts
 from gostage_core.state.answers import answer_of, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.scripted import Scripted
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gostage_core.state.answers import Answer
+
+_PUSH: Final = "for i = 2, #ARGV do redis.call(ARGV[1], KEYS[1], ARGV[i]) end"
+"""What goes on was let in before the server was full; so must be the message that says so."""
 
 
 class Controls(Scripted):
@@ -124,8 +130,9 @@ class Controls(Scripted):
 
     def push(self, queue: str, texts: list[str], head: bool) -> None:
         """Put messages onto a queue of the broker, where that is this very server."""
+        push, command = (self.client.rpush, "RPUSH") if head else (self.client.lpush, "LPUSH")
         with our_errors(url=self.settings.redis_url):
-            if head:
-                self.client.rpush(queue, *texts)
-            else:
-                self.client.lpush(queue, *texts)
+            try:
+                push(queue, *texts)
+            except redis.exceptions.OutOfMemoryError:
+                self.client.eval(scripts.THOUGH_FULL + _PUSH, 1, queue, command, *texts)

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gostage_core import Action, ActionContext, Retry, Stage, Workflow
-from gostage_core.attempt import Moment
-from gostage_core.authoring.waits import Delivery
-from gostage_core.errors import CorruptRunError
 from gostage_core.settings import Settings
-from gostage_core.state import scripts
 from gostage_core.state.client import connect
 from gostage_core.testing.memory import MemoryClient, MemoryServer
 from tests.support.bench import Bench
@@ -27,7 +22,6 @@ from tests.support.twin_scripts import scripts as given_scripts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gostage_core.state.operations import State
     from tests.support.server import RedisServer
 
 
@@ -201,74 +195,3 @@ def test_a_run_by_chance_leaves_the_same_after_each_operation(
     World(bench, Random(seed)).live()
     assert twin.compared > 10
     bench.close()
-
-
-class Busy(Action):
-    """Does what an action may do with its store, and tells of it."""
-
-    def execute(self, ctx: ActionContext) -> None:
-        ctx.store.put("count", 2**62, tags=["large"], ttl=3600)
-        ctx.store.increment("tries", 1)
-        ctx.store.append("log", {"at": "busy"})
-        ctx.checkpoint()
-        ctx.progress(0.5, "half of it")
-        ctx.send("found", {"files": 12})
-        assert ctx.store.get("count", int) == 2**62
-        if "given" in ctx.store:
-            ctx.store.delete("given")
-
-
-class Wait(Action):
-    """Waits for a parcel."""
-
-    def execute(self, ctx: ActionContext) -> Delivery | None:
-        return None if ctx.phase else Delivery("parcel", 60)
-
-
-class Fail(Action):
-    """Fails once."""
-
-    def execute(self, ctx: ActionContext) -> None:
-        if ctx.attempt == 1:
-            raise ValueError("é")
-
-
-def test_every_operation_leaves_the_same(twin: Twin, fresh_registry: None) -> None:
-    bench = Bench(Settings(namespace="twin"), twin)
-    state, keys = bench.state, bench.state.keys
-    workflow = Workflow("w", tags=["a/b"])
-    workflow.add_stage(Stage("s", [Busy(), Wait(), Fail().options(retry=Retry(2, delay=1))]))
-    options = {"store": {"given": [1, None]}, "tags": ["t"]}
-    run = bench.submit(workflow, key="event", reply_to="replies", **options)
-    bench.submit(workflow, key="event")
-    bench.die_at = Moment.CLAIMED
-    bench.step("dead")
-    bench.bury()
-    waits, fails = "3", "4"
-    bench.step()
-    bench.step()
-    state.deliver(run.run_id, waits, "parcel", "x")
-    with run.edit(reason="later") as plan:
-        plan.stages["s"].add(Busy())
-    given = claimed(state, run.run_id, waits)
-    state.release(given, delay=2, reason='{"type":"Asked","message":"é"}')
-    state.note(run.run_id, nonce="n", kind="told", entry=fails, details='{"x":1}')
-    assert bench.drain(run).store["log"] == [{"at": "busy"}] * 2
-    state.ask(run.run_id, "asked")
-    bench.pass_time()
-    state.reply(run.run_id, '{"status":"completed"}')
-    assert twin.llen("replies") == twin.llen("asked") == 1
-    other = bench.submit(workflow, deadline=3600)
-    twin.hset(keys.of("run", other.run_id), "bytes", "many")
-    with pytest.raises(CorruptRunError):
-        claimed(state, other.run_id, "2")
-    twin.hset(keys.of("run", other.run_id), "bytes", 0)
-    other.cancel()
-    for one in (run, other):
-        state.purge(one.run_id)
-    assert {scripts.digest(name) for name in scripts.names()} <= twin.ran
-    bench.close()
-
-
-def claimed(state: State, run_id: str, entry: str) -> Any:
-    return state.claim(run_id, entry, nonce="n", process="p", slot="1", mark="queue")

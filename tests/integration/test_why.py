@@ -65,7 +65,7 @@ def note(ctx: ActionContext, word: str = "") -> None:
 @action(retry=Retry(3, delay=600, jitter=0))
 def stumble(ctx: ActionContext) -> None:
     """Fail."""
-    raise ConnectionError("the API\n  is   down")
+    raise ConnectionError("the API\n  is down")
 
 
 @action

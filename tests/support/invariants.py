@@ -164,6 +164,13 @@ def check_runs(state: State, run_ids: Iterable[str]) -> list[Snapshot]:
     return list(runs.values())
 
 
+def check_one(state: State, run_id: str, queues: Queues) -> Snapshot:
+    """Check a run that has none below it, beside *queues* that were read before; return it."""
+    run = Snapshot(state, run_id)
+    _check(run, {run_id: run}, queues)
+    return run
+
+
 def check_left(state: State, run: Snapshot, counts: str) -> None:
     """Check what a run leaves when it has ended.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,3 +150,23 @@ def test_a_claim_that_comes_late_takes_nothing_up_that_its_sender_has_ended(
     state.release(claim, delay=0, reason='{"released":"not now","worker":"w"}')
     assert state.claim(run.run_id, message.entry, **asked) == "done"
     assert memory_bench.drain(run).store["order"] == ["a"]
+
+
+def test_who_is_fenced_leaves_what_else_its_books_have(memory_bench: Bench) -> None:
+    """A claim comes late, while its sender is at something that is taken away meanwhile."""
+    state = memory_bench.state
+    late = submit(memory_bench, *do("late"))
+    entry = memory_bench.post.messages.popleft().entry
+    run = submit(memory_bench, *do("taken"))
+
+    def be_late(_ctx: ActionContext) -> None:
+        run.cancel(grace=0)
+        memory_bench.pass_time()
+        slot = str(threading.get_ident())
+        state.claim(late.run_id, entry, nonce="n", process="w", slot=slot, mark="")
+
+    script["taken"] = be_late
+    ended = memory_bench.step("w")
+    assert ended is not None
+    assert ended.word == "fenced"
+    assert list(state.claims_of("w").values()) == [f"{late.run_id} {entry}"]

@@ -1,13 +1,7 @@
 """What of the product is left to chance or to real time, and what stands in for it here.
 
 ====================================  ==========================================
-nonces of attempts, checkpoints       ``os.urandom`` in ``port``
-nonces of operators and submits       ``uuid.uuid4`` in ``new_runs``, ``run``, ``edit``, ``fork``,
-                                      ``firing`` and ``making``
-the jitter of retries                 ``random.random`` in ``verdict``
-pauses while the server is away       ``random.random`` and ``time.sleep`` in ``attempt``
-whom a rescuer calls dead, and when   ``time.monotonic`` in ``rescuer``
-when a body asks whether to go on     ``time.monotonic`` in ``context``
+nonces, tokens, jitter, clocks        the machine that a state has
 the slot of a thread                  ``threading.get_ident`` in ``attempt``
 ====================================  ==========================================
 
@@ -17,15 +11,14 @@ the order in which fibers come to the server, which the loop decides.
 
 from __future__ import annotations
 
-import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from gostage_core import attempt, context, edit, new_runs, port, rescuer, run, verdict
-from gostage_core.forking import fork
-from gostage_core.scheduling import firing, making
+from gostage_core import attempt
+from gostage_core.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,22 +26,40 @@ if TYPE_CHECKING:
 
     from tests.simulation.loop import Loop
 
-_WITH_IDS = (new_runs, run, edit, fork, firing, making)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SeededMachine(Machine):
+    """Has its time from a loop, and its chance from a seed."""
+
+    def __init__(self, loop: Loop, chance: Random) -> None:
+        self._loop = loop
+        self._chance = chance
+
+    def now(self) -> datetime:
+        """Return the time of the loop."""
+        return _EPOCH + timedelta(microseconds=self._loop.clock.microseconds)
+
+    def monotonic(self) -> float:
+        """Return the seconds of the loop."""
+        return self._loop.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let others go on."""
+        self._loop.sleep(seconds)
+
+    def random(self) -> float:
+        """Return the next number of the seed."""
+        return self._chance.random()
+
+    def token(self, size: int = 16) -> str:
+        """Return the next digits of the seed."""
+        return self._chance.randbytes(size).hex()
 
 
 @contextmanager
-def seeded(loop: Loop, chance: Random) -> Iterator[None]:
-    """Let the product have its chance from *chance* and its time from *loop*."""
-    ids = SimpleNamespace(uuid4=lambda: uuid.UUID(int=chance.getrandbits(128), version=4))
-    time = SimpleNamespace(monotonic=lambda: loop.now, sleep=loop.sleep)
+def slots_of(loop: Loop) -> Iterator[None]:
+    """Let each fiber of *loop* be a thread to the product."""
     threading = SimpleNamespace(get_ident=lambda: loop.current.ident if loop.current else 0)
-    with ExitStack() as stack:
-        for module in _WITH_IDS:
-            stack.enter_context(patch.object(module, "uuid", ids))
-        for module in (attempt, context, rescuer):
-            stack.enter_context(patch.object(module, "time", time))
-        for module in (attempt, verdict):
-            stack.enter_context(patch.object(module, "random", chance))
-        stack.enter_context(patch.object(attempt, "threading", threading))
-        stack.enter_context(patch.object(port, "os", SimpleNamespace(urandom=chance.randbytes)))
+    with patch.object(attempt, "threading", threading):
         yield

@@ -24,7 +24,7 @@ from tests.simulation.nemesis import Nemesis
 from tests.simulation.nodes import Node
 from tests.simulation.oracle import Oracle
 from tests.simulation.post import Post
-from tests.simulation.seams import seeded
+from tests.simulation.seams import SeededMachine, slots_of
 from tests.simulation.server import ToldServer
 from tests.simulation.stories import Deed, Teller
 
@@ -92,7 +92,8 @@ class World:
         self.post = Post(self.loop, self.nemesis, Random(f"{seed} post"))
         client = MemoryClient(self.server)
         client.faults = self._met
-        self.state = State(self.settings, client)
+        machine = SeededMachine(self.loop, Random(f"{seed} machine"))
+        self.state = State(self.settings, client, machine)
         self.runner = Runner.over(self.state, self.post.send)
         self.facts = Facts(self.server, self.state.keys)
         self.server.renew(self.facts.hear)
@@ -103,12 +104,11 @@ class World:
         self._trace = trace
         self._check_every = check_every
         self._unique = 0
-        self._seams = Random(f"{seed} seams")
 
     def live(self) -> Report:
         """See it to its end; what should not be is in the report."""
         Act.now.append(self)
-        with seeded(self.loop, self._seams):
+        with slots_of(self.loop):
             try:
                 self._begin()
                 self._be_wild()

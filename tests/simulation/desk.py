@@ -1,4 +1,4 @@
-"""Producers and operators: what is asked of runs from outside of workers, by chance, all the time."""
+"""Producers and operators: what is asked of runs from outside of workers, all the time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gostage_core.errors import GostageError, StoreUnavailableError
-from tests.simulation.building import STORE, THROTTLES, actions_of, stages_of, workflow_of
 from gostage_core.run import Run
+from tests.simulation.building import STORE, THROTTLES, actions_of, stages_of, workflow_of
 from tests.simulation.stories import Deed, Story
+from tests.simulation.themes import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 REPLIES = "replies"
+_FAVOURED = 30.0
+"""The odds of what a world is about, beside those below."""
 _PATIENCE = 0.3
 """Seconds until a producer asks again that was not answered."""
 
@@ -41,6 +44,7 @@ class Desk:
     def submit(self, story: Story) -> None:
         """Submit a run, until it is known that it was."""
         workflow, options = workflow_of(story), self._options(story)
+        self.world.report.traits.update([options.get("on_conflict", "")])
         for _ in range(200):
             try:
                 self.world.runner.submit(workflow, **options)
@@ -70,7 +74,7 @@ class Desk:
         """Act on runs as chance has it, for some time."""
         while self.world.loop.now < until:
             self.world.loop.sleep(self._chance.expovariate(0.7))
-            kind = self._chance.choices(list(_DEEDS), list(_ODDS.values()))[0]
+            kind = self._chance.choices(list(_DEEDS), self._odds())[0]
             if kind in self.world.without or not self.world.known_runs():
                 continue
             run = Run(
@@ -80,6 +84,10 @@ class Desk:
             self.world.report.operations[kind] += 1
             with suppress(GostageError):
                 _DEEDS[kind](self, run)
+
+    def _odds(self) -> list[float]:
+        favours = self.world.favours
+        return [_FAVOURED if kind == favours else odds for kind, odds in _ODDS.items()]
 
     def keep_schedules(self, until: float) -> None:
         """Have runs submitted by schedules, for some time."""
@@ -123,9 +131,11 @@ class Desk:
         options: dict[str, Any] = {"run_id": story.run_id, "store": STORE}
         if story.deadline is not None:
             options["deadline"] = story.deadline
-        if self.world.is_wild and self._chance.random() < 0.2:
+        favours = self.world.favours
+        if self.world.is_wild and self._chance.random() < (0.8 if favours in KEYS else 0.2):
             options["key"] = self._chance.choice(("k1", "k2"))
-            options["on_conflict"] = self._chance.choice(("join", "reject", "replace"))
+            on_conflict = self._chance.choice(KEYS)
+            options["on_conflict"] = favours if favours in KEYS else on_conflict
         else:
             # Who asks again finds its own run by this.
             options["key"] = f"key of {story.run_id}"

@@ -39,12 +39,14 @@ class Facts:
         """Begin anew: the server has gone back to a time before."""
         self.tokens: dict[str, tuple[str, str]] = {}
         self.committed: dict[tuple[str, str], str] = {}
+        self._holds: dict[tuple[str, str], str] = {}
         self.order: defaultdict[str, list[str]] = defaultdict(list)
         self.kept: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self.said: defaultdict[str, set[str]] = defaultdict(set)
         self.signals: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.fired: defaultdict[str, list[str]] = defaultdict(list)
         self.retried: defaultdict[str, set[str]] = defaultdict(set)
+        self._purged: Counter[str] = Counter()
         self._begins: defaultdict[str, list[int]] = defaultdict(list)
         self._bounds: defaultdict[str, list[int]] = defaultdict(list)
 
@@ -65,11 +67,19 @@ class Facts:
         bounds = [planned, *self._bounds[key]]
         return 0 if 0 in bounds else max(bounds)
 
+    def lives(self, run_id: str) -> int:
+        """Return how often a run with this id may have been deleted, with one above it or alone."""
+        gone = self._purged.items()
+        return sum(times for one, times in gone if f"{run_id}.".startswith(f"{one}."))
+
     def _claim(self, word: str, args: list[str], reply: Any) -> None:
         if word != "claimed":
             return
         run_id, entry, token = args[0], args[1], reply[1].decode()
+        if token.partition(":")[2] != args[2]:
+            self.wrong.append(f"{run_id} {entry} was given to two at once")
         known = self.tokens.get(token)
+        self._holds[run_id, entry] = token
         if known is None:
             self.tokens[token] = run_id, entry
             self._check_throttle(run_id, entry)
@@ -83,6 +93,8 @@ class Facts:
                 self.wrong.append(f"{run_id} {entry} was committed twice")
             if self.tokens.get(token) != (run_id, entry):
                 self.wrong.append(f"{run_id} {entry} was committed under a strange token")
+            if self._holds.get((run_id, entry)) != token:
+                self.wrong.append(f"{run_id} {entry} was committed by who had lost it")
             self.committed[run_id, entry] = token
             self.order[run_id].append(token)
         elif word == "fenced" and self.committed.get((run_id, entry)) == token:
@@ -122,6 +134,7 @@ class Facts:
     def _purge(self, word: str, args: list[str], _reply: Any) -> None:
         """Forget what was of a run and of those below it: their ids may come again."""
         if word == "purged":
+            self._purged[args[0]] += 1
             gone = args[0], f"{args[0]}."
             for of_entry in (self.committed, self.kept):
                 for key in [k for k in of_entry if k[0] == gone[0] or k[0].startswith(gone[1])]:
@@ -144,9 +157,7 @@ class Facts:
             return
         *given, key = text.decode().split("|", 3)
         own = self._server.ask("HMGET", self._keys.of("throttle", key), "most", "rate", "per")
-        numbers = [
-            int(said if one is None else one) for one, said in zip(own, given, strict=True)
-        ]
+        numbers = [int(said if one is None else one) for one, said in zip(own, given, strict=True)]
         self._check_rate(key, *numbers[1:])
         most = self.most(key, int(given[0]))
         inside = self._server.ask("SCARD", self._keys.of("inside", key))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.simulation.stories import Deed, Part, Story
 
 Ends = frozenset[str]
-"""How something may end: ``ok``, ``fail``, ``bail``, or ``pass``: it has failed, and its run goes on.
+"""How something may end: ``ok``, ``fail``, ``bail``, or ``pass``: failed, and its run goes on.
 More than one: its timing decides."""
 
 OK, FAIL, PASS = frozenset({"ok"}), frozenset({"fail"}), frozenset({"pass"})

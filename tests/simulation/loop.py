@@ -17,7 +17,7 @@ _MICRO = 1_000_000
 
 
 class Killed(BaseException):
-    """The death of a process: raised where its fibers stand, and again wherever they would go on."""
+    """The death of a process: raised where its fibers stand, and wherever they would go on."""
 
 
 class Owner(Protocol):

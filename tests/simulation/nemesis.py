@@ -1,4 +1,4 @@
-"""What goes wrong, how often, and for how long: decided by chance, at every step of every process."""
+"""What goes wrong, how often, for how long: decided by chance, at each step of each process."""
 
 from __future__ import annotations
 

@@ -301,8 +301,6 @@ class Node:
         known = self.living()
         for child in self.children:
             child.die()
-        try:
+        with suppress(UnavailableError):  # others find what is left
             Rescuer(world.state, world.post, world.post.depth).leave(known)
-        except UnavailableError:
-            pass
         self.die(world.nemesis.span(0.05, 2))

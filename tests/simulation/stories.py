@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["act", "each", "branch", "repeat", "run", "sleep", "await"]
 Hook = Literal["", "fail", "skip", "recover"]
+_FAVOUR = 8
+"""How many times as often as others what is favoured comes up."""
 
 
 class Told(BaseModel):
@@ -93,12 +95,14 @@ class Story(Told):
 class Teller:
     """Tells stories by chance.
 
-    A *wild* one may have whatever there is; one that is not wild leaves out what time decides.
+    A *wild* one may have whatever there is; one that is not wild leaves out what time decides. What
+    it *favours*, a kind or a trait of deeds, is in most of them.
     """
 
-    def __init__(self, chance: Random, *, wild: bool) -> None:
+    def __init__(self, chance: Random, *, wild: bool, favours: str = "") -> None:
         self._chance = chance
         self._wild = wild
+        self._favours = favours
         self._names = 0
         self._run = ""
         self.signals: list[tuple[str, str]] = []
@@ -110,7 +114,9 @@ class Teller:
         parts = tuple(self.part(2) for _ in range(self._pick(1, 1, 2, 3)))
         made: dict[str, Any] = {"throttle": self._maybe(0.1, "runs", "")}
         if self._wild:
-            made["deadline"] = self._maybe(0.1, self._chance.uniform(3, 40), None)
+            made["deadline"] = self._maybe(
+                self._often("deadline", 0.1), self._chance.uniform(3, 40), None
+            )
             made["before"] = self._maybe(0.1, self._pick("", "fail"), "")
             made["after"] = self._maybe(0.1, self._pick("", "fail", "recover"), "")
         return Story(run_id=run_id, parts=parts, **made)
@@ -134,6 +140,7 @@ class Teller:
         kinds = ["act"] * 6
         if depth > 0:
             kinds += ["each", "branch", "repeat", "run", "sleep", "await"]
+        kinds += [self._favours] * (kinds.count(self._favours) * _FAVOUR)
         kind = self._chance.choice(kinds)
         if kind == "act":
             return self._act(depth, alone=alone, on_stage=on_stage)
@@ -177,17 +184,17 @@ class Teller:
             "goes_on": self._odds(0.2),
             "bails": self._odds(0.02),
             "seconds": self._pick(0.0, 0.0, 0.0, 0.05, 0.5, 4.0),
-            "once": self._odds(0.15),
+            "once": self._odds(self._often("once", 0.15)),
             "checkpoint": self._odds(0.1),
             "counts": alone and not self._wild,
             "says": self._odds(0.1),
-            "throttle": self._maybe(0.15, self._pick("two", "one", "slow"), ""),
-            "undo": self._maybe(0.15, self._pick("done", "done", "fails"), ""),
+            "throttle": self._throttle(),
+            "undo": self._maybe(self._often("undo", 0.15), self._pick("done", "done", "fails"), ""),
             "waits": (self._signal(),) if self._odds(0.06) else (),
             "queue": self._maybe(0.1, "other", None),
             "priority": self._maybe(0.1, self._pick(3, 6), None),
         }
-        if depth > 0 and self._odds(0.3):
+        if depth > 0 and self._odds(self._often("adds", 0.3)):
             made["adds"] = self._deeds(depth - 1, self._pick(1, 2), alone=alone)
         if depth > 0 and on_stage and self._odds(0.1):
             made["adds_parts"] = (self.part(depth - 1),)
@@ -211,10 +218,20 @@ class Teller:
             options["join"] = self._chance.randint(1, count)
         return options
 
+    def _throttle(self) -> str:
+        names = ["two", "one", "slow"]
+        names += [self._favours] * (names.count(self._favours) * _FAVOUR)
+        often = max(self._often(name, 0.15) for name in ("throttle", *names))
+        found: str = self._maybe(often, self._pick(*names), "")
+        return found
+
     def _signal(self) -> str:
         name = self.name("go")
         self.signals.append((self._run, name))
         return name
+
+    def _often(self, trait: str, odds: float) -> float:
+        return 0.6 if trait == self._favours else odds
 
     def _odds(self, odds: float) -> bool:
         return self._chance.random() < odds

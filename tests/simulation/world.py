@@ -27,6 +27,7 @@ from tests.simulation.post import Post
 from tests.simulation.seams import SeededMachine, slots_of
 from tests.simulation.server import ToldServer
 from tests.simulation.stories import Deed, Teller
+from tests.simulation.themes import THEMES, Theme, traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,8 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    traits: Counter[str] = field(default_factory=Counter)
+    """In how many stories there was what."""
     answers: Counter[str] = field(default_factory=Counter)
     forks: set[str] = field(default_factory=set)
     trace: list[str] = field(default_factory=list)
@@ -69,12 +72,13 @@ class Violation(Exception):
 
 
 class World:
-    """The world of one seed. Everything in it follows from that."""
+    """The world of one seed, and one theme if it has a *story*. All in it follows from these."""
 
     def __init__(
         self,
         seed: int,
         *,
+        story: str = "",
         without: Sequence[str] = (),
         trace: bool = False,
         check_every: int = _CHECK_EVERY,
@@ -83,7 +87,9 @@ class World:
         self.report = Report(seed)
         self.without = frozenset(without)
         self.chance = Random(f"{seed} world")
-        self.is_wild = self.chance.random() < 0.5
+        theme = THEMES.get(story, Theme())
+        self.favours = theme.favours
+        self.is_wild = self.chance.random() < 0.5 or theme.is_wild
         self.settings = self._settings()
         self.server = server or ToldServer()
         self.server.clock.microseconds = round(self.chance.uniform(1e15, 1.7e15))
@@ -97,7 +103,7 @@ class World:
         self.runner = Runner.over(self.state, self.post.send)
         self.facts = Facts(self.server, self.state.keys)
         self.server.renew(self.facts.hear)
-        self.teller = Teller(Random(f"{seed} stories"), wild=self.is_wild)
+        self.teller = Teller(Random(f"{seed} stories"), wild=self.is_wild, favours=self.favours)
         self.foretold: dict[str, Outcome] = {}
         self.slots = 0
         self.oracle = Oracle(self)
@@ -151,9 +157,7 @@ class World:
         ctx.add_action(*actions_of(deed.adds))
         ctx.add_stage(*stages_of(deed.adds_parts))
         if deed.meddles:
-            fresh = [
-                Deed(name=self.teller.name("d"), meddles=deed.meddles - 1) for _ in range(2)
-            ]
+            fresh = [Deed(name=self.teller.name("d"), meddles=deed.meddles - 1) for _ in range(2)]
             meddle(ctx, self.chance, actions_of(fresh))
 
     def known_runs(self) -> list[str]:
@@ -190,9 +194,10 @@ class World:
         self.nodes = [Node(self, number) for number in range(self.chance.choice((1, 2, 2, 3)))]
         self.slots = sum(node.slots for node in self.nodes)
         desk = Desk(self)
-        for number in range(self.chance.randint(4, 9)):
+        for number in range(self.chance.randint(12, 24)):
             story = self.teller.story(f"run{number}")
             self.tell(f"{story!r}")
+            self.report.traits.update(traits_of(story))
             if not self.is_wild:
                 self.foretold[story.run_id] = foretold(story)
             after = self.chance.uniform(0, 10)
@@ -202,7 +207,7 @@ class World:
             desk.begin("signaller", lambda a=run_id, b=name: desk.signal(a, b), after)
         if self.is_wild:
             desk.begin("operator", lambda: desk.operate(self._calm_at), 0.5)
-            if self.chance.random() < 0.4:
+            if self.chance.random() < (1 if self.favours == "schedule" else 0.4):
                 desk.begin("scheduler", lambda: desk.keep_schedules(self._calm_at - 1), 0.1)
 
     def _be_wild(self) -> None:
@@ -239,17 +244,15 @@ class World:
     def _be_idle(self) -> None:
         """Pass over the time in which nothing is due, unless somebody waits for a signal."""
         if held := self.server.ask("ZRANGE", self.state.keys.of("status", "paused"), "0", "-1"):
-            for run_id in held:
-                self._desk.begin("operator", lambda a=run_id.decode(): self._let_go(a), 0)
+            for run_id in map(bytes.decode, held):
+                self._desk.begin("operator", lambda run_id=run_id: self._let_go(run_id), 0)
             return
         due = self._next_due()
         gap = None if due is None else due - self.loop.now - 2 * self.settings.tick
         if gap is None or gap > _LONG:
             waiting = [(run, name) for run in self.living_runs() for name in self.awaited(run)]
             for run_id, name in waiting:
-                self._desk.begin(
-                    "signaller", lambda a=run_id, b=name: self._desk.signal(a, b), 0
-                )
+                self._desk.begin("signaller", lambda a=run_id, b=name: self._desk.signal(a, b), 0)
             if waiting:
                 return
         if gap is None:
@@ -283,7 +286,7 @@ class World:
         return fault
 
     def _carry_out(self, commands: Sequence[Words]) -> None:
-        """Carry out a request whose sender has sent it again since; nobody is told what came of it."""
+        """Carry out a request that was sent again since; nobody is told what came of it."""
         if self._trace:
             self._tell_request("late", commands, None)
         for words in commands:
@@ -338,6 +341,7 @@ class World:
 
     def _reported(self) -> Report:
         report = self.report
+        report.runs = len(self.known_runs())
         report.steps, report.seconds = self.loop.steps, self.loop.now - self._began
         report.faults, report.answers = self.nemesis.done, self.facts.counts
         return report

@@ -187,7 +187,7 @@ class Executor:
         return ended
 
     def _leave_slot(self, claim: Claim, slot: str) -> None:
-        """Take an attempt that was taken away off the books, and nothing else that they have there."""
+        """Take what was taken away off the books, and nothing else that they have there."""
         process, place = self._place.process, (claim.run_id, claim.entry)
         self._patiently(partial(self._state.lose, *place, process, slot, counted=False))
 

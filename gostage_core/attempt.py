@@ -185,9 +185,14 @@ class Executor:
             self._patiently(partial(self._state.abandon, claim, self._place.process, slot))
             raise
         if ended.word in _TAKEN_AWAY:
-            self._patiently(partial(self._state.drop_claim, self._place.process, slot))
+            self._leave_slot(claim, slot)
         self._reached(Moment.COMMITTED)
         return ended
+
+    def _leave_slot(self, claim: Claim, slot: str) -> None:
+        """Take what was taken away off the books, and nothing else that they have there."""
+        process, place = self._place.process, (claim.run_id, claim.entry)
+        self._patiently(partial(self._state.lose, *place, process, slot, counted=False))
 
     def _work_if_sound(self, claim: Claim, have: str) -> Ended:
         """Work; or end a run whose record is too damaged for it, while it can still be ended."""

@@ -155,10 +155,15 @@ class Snapshot:
 
 def check_all(state: State, root: str) -> list[Snapshot]:
     """Check a run and every run below it; return them."""
-    queues = Queues.of(state)
     prefix = state.keys.of("run", "")
     found = [k.decode().removeprefix(prefix) for k in state.client.scan_iter(f"{prefix}*")]
-    runs = {i: Snapshot(state, i) for i in found if i == root or i.startswith(f"{root}.")}
+    return check_runs(state, [i for i in found if i == root or i.startswith(f"{root}.")])
+
+
+def check_runs(state: State, run_ids: Iterable[str]) -> list[Snapshot]:
+    """Check runs, all that have to do with one another; return them."""
+    queues = Queues.of(state)
+    runs = {run_id: Snapshot(state, run_id) for run_id in run_ids}
     for run in runs.values():
         _check(run, runs, queues)
         check_undoing(run)
@@ -263,9 +268,12 @@ def _check_history(run: Snapshot) -> None:
         if kind == "action.started":
             assert n not in over, f"{run.run_id}: entry {n} begins again behind its end"
         if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
+            # Who opens a run again may have what has failed passed over.
             was_skipped = kind == "action.skipped" and over.get(n) == "action.failed"
             assert n not in over or was_skipped, f"{run.run_id}: entry {n} ends twice"
             over[n] = kind
+        if kind == "run.retried":  # hooks run again after what was opened again
+            over = {one: how for one, how in over.items() if str(one) not in run.hooks}
 
 
 def _check_listeners(run: Snapshot) -> None:
@@ -311,7 +319,8 @@ def _check_live(run: Snapshot, n: str, runs: dict[str, Snapshot], queues: Queues
     elif state == "z":
         assert (member in queues.wake) != is_paused, f"{where} with a timer"
     elif state == "x":
-        assert member in queues.claimed | queues.wake, f"{where} on nobody's books"
+        watched = {member, f"{member} t"} & queues.wake
+        assert watched or member in queues.claimed, f"{where} on nobody's books"
     elif state == "h":
         assert not is_paused, f"{where} in a paused run"
     elif state == "o":

@@ -62,11 +62,14 @@ end
 if l then
   shared = is_shared(l.up)
 end
+local is_own = string.match(r.token, ":(.*)$") == nonce
 if r.state == "x" then
-  if string.match(r.token, ":(.*)$") == nonce then
+  if is_own then
     return answer()
   end
   return { "held" }
+elseif is_own then
+  return { "done" } -- a request that comes late: whoever sent it has ended this attempt, or lost it
 elseif r.state == "z" or r.state == "w" or r.state == "o" or r.state == "p" then
   return { "early" }
 elseif r.state == "h" then

@@ -44,10 +44,10 @@ local function end_scope(run, s, l, state)
 end
 
 --- Makes an action ready: from here on somebody looks for its message, so that a lost one costs seconds.
---- In a paused run it has none.
+--- In a paused run it has none. The token of its last attempt stays, for claims of that which come late.
 local function make_ready(run, n, r)
   r = r or new_record(n)
-  r.state, r.token, r.at, r.resends = "r", "", now, 0
+  r.state, r.at, r.resends = "r", now, 0
   save_record(run.id, r)
   call("SADD", K.live(run.id), n)
   if not run.paused then

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gostage_core.damage import readable
+from gostage_core.errors import RunError
 from gostage_core.moments import moment
-from gostage_core.planning.tree import path_of
+from gostage_core.planning.tree import path_of, read_tree
 from gostage_core.source import RedisSource
 from gostage_core.standing import Lease, Throttled, read_leases, read_throttled
 from gostage_core.state.client import our_errors
@@ -70,6 +71,9 @@ def explain(state: State, run_id: str, behind: Behind = lambda *_: None, *, dept
     header, fields = RedisSource(state, run_id).plan()
     summary = summary_of(run_id, header)
     with readable(run_id, "plan"):
+        if not summary.status.is_terminal:
+            state.inspect(run_id)  # nothing of it goes on that is damaged there
+            read_tree(fields, summary.status)
         told = _Teller(state, run_id, header, fields, behind, depth)
         reasons = () if summary.status.is_terminal else tuple(told.reasons())
         text = told.of_run(summary, reasons)
@@ -193,14 +197,20 @@ class _Teller:
         until = f", until {_clock(int(record[_AT]))}" if int(record[_AT]) else ""
         child = self._text(f"u{entry}", self._fields)
         if child and self._depth < _DEEPEST:
-            below = explain(self._state, child, self._behind, depth=self._depth + 1)
-            return f"waits for its child run {below}"
+            return f"waits for its child run {self._below(child)}"
         awaited = self._text(f"q{entry}", self._fields)
         if awaited.startswith("s") and awaited[1:].isdecimal():
             name, _, wanted = self._text(f"j{entry}", self._fields).partition("\n")
             kind = f" ({wanted})" if wanted else ""
             return f"waits for signal {name!r}{kind}{until}"
         return f"waits for a Celery task to tell its end{until}"
+
+    def _below(self, child: str) -> str:
+        """What a child run waits for; its damage is its own."""
+        try:
+            return str(explain(self._state, child, self._behind, depth=self._depth + 1))
+        except RunError as error:
+            return f"{child}, of which nothing can be told: {error}"
 
     def _end(self, summary: RunSummary) -> str:
         at = _clock(int(self._header["ended"]))

@@ -135,7 +135,7 @@ end
 --- Asks the child run of a waiting entry to end; true when it has.
 local function halt_child(run, n)
   local child = call("HGET", K.plan(run.id), "u" .. n)
-  local its = child and load_run(child)
+  local its = child and run_beside(child)
   if its and not TERMINAL[its.status] then
     if not its.stop then
       jot(child, "run.halting", 0, its.revision, '{"actor":"run ' .. run.id .. '"}')

@@ -88,7 +88,7 @@ end
 --- Goes on with the child run that an action waited for: whether it does.
 local function reopen_child(run, r)
   local child = call("HGET", K.plan(run.id), "u" .. r.n)
-  local its = child and load_run(child)
+  local its = child and run_beside(child)
   if not its or (its.status ~= "failed" and its.status ~= "cancelled") then
     return false
   end

@@ -30,6 +30,7 @@ from gostage_core.errors import (
     ConditionTypeError,
     ConfigurationError,
     CorruptRunError,
+    CorruptScheduleError,
     CorruptValueError,
     DeadlineExceededError,
     DefinitionError,
@@ -107,6 +108,7 @@ from gostage_core.planning.outline import (
 from gostage_core.planning.plan_edit import PlanEdit
 from gostage_core.planning.stage_selection import PlannedStage, StageSelection, StageView
 from gostage_core.prepared import PreparedRun
+from gostage_core.reasons import Reason
 from gostage_core.resources import Resources
 from gostage_core.result import ActionResult, Plan, RunResult, StageResult
 from gostage_core.run import Run
@@ -120,7 +122,7 @@ from gostage_core.summary import RunSummary
 from gostage_core.throttles import ThrottleInfo, Throttles
 from gostage_core.values.key import Key
 from gostage_core.values.types import stored
-from gostage_core.why import Reason, Why
+from gostage_core.why import Why
 
 __all__ = [
     "AccessRefusedError",
@@ -143,6 +145,7 @@ __all__ = [
     "ConditionTypeError",
     "ConfigurationError",
     "CorruptRunError",
+    "CorruptScheduleError",
     "CorruptValueError",
     "DeadlineExceededError",
     "DefinitionError",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
-import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +40,7 @@ from gostage_core.errors import (
 from gostage_core.onion import limited, wrapped
 from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
-from gostage_core.port import AttemptPort, new_nonce
+from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
 from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
@@ -81,6 +79,9 @@ _NONE: Final = (0,)
 _UNKNOWN_DELAY: Final = 1.0
 """How long an action that this worker does not know is left to others at first, in seconds."""
 
+_TAKEN_AWAY: Final = frozenset({"gone", "fenced"})
+"""What an attempt is told at its end that nobody waits for: its slot is on the books still."""
+
 _LONGEST_LABEL: Final = 18
 """Digits in the label of a message: more than any plan has entries for."""
 
@@ -105,6 +106,10 @@ class Ended:
     next: Next = NOTHING
 
 
+def _this_thread() -> str:
+    return str(threading.get_ident())
+
+
 def _nowhere(*_args: object, **_options: object) -> None:
     raise GostageError("no Celery app is at hand here to publish another task through")
 
@@ -122,6 +127,8 @@ class Place:
     """Publishes a message of another Celery task, as ``Celery.send_task`` does."""
     isolate: Isolate | None = None
     """Does an attempt in a process of its own; ``None`` in such a process."""
+    slot: Callable[[], str] = _this_thread
+    """Names where in the process an attempt is made: there is one at a time in each slot."""
 
 
 class Executor:
@@ -158,8 +165,8 @@ class Executor:
             return Ended("damaged")
 
     def _attempt(self, run_id: str, label: str, mark: str, have: str) -> Ended:
-        nonce = new_nonce()
-        slot = str(threading.get_ident())
+        nonce = self._state.machine.token(8)
+        slot = self._place.slot()
         claim = self._patiently(
             lambda: self._state.claim(
                 run_id, label, nonce=nonce, process=self._place.process, slot=slot, mark=mark
@@ -174,6 +181,8 @@ class Executor:
             # It runs nowhere any more, and its process lives: only the rescuer can see that.
             self._patiently(partial(self._state.abandon, claim, self._place.process, slot))
             raise
+        if ended.word in _TAKEN_AWAY:
+            self._patiently(partial(self._state.drop_claim, self._place.process, slot))
         self._reached(Moment.COMMITTED)
         return ended
 
@@ -300,7 +309,7 @@ class Executor:
     def _fail(self, port: AttemptPort, error: BaseException) -> Ended:
         entry, claim = port.entry, port.claim
         failure = failure_at(entry, claim, error)
-        delay = next_try(entry, error, claim.fails + 1)
+        delay = next_try(entry, error, claim.fails + 1, self._state.machine.random())
         answer = self._patiently(lambda: report_failure(self._state, claim, entry, failure, delay))
         return Ended(answer.word, answer.next)
 
@@ -322,7 +331,7 @@ class Executor:
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
         """Ask again until the server answers: a restart of Redis is waited for, not failed."""
-        pause = 0.05
+        machine, pause = self._state.machine, 0.05
         while True:
             try:
                 return call()
@@ -330,7 +339,7 @@ class Executor:
                 if self._place.stopping():
                     raise
                 logger.warning("the Redis server does not answer; asking again in %.2f s", pause)
-                time.sleep(pause * (1 + random.random()))  # noqa: S311 - spreads workers, no secret
+                machine.sleep(pause * (1 + machine.random()))
                 pause = min(pause * 2, 1.0)
 
 

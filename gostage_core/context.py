@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from gostage_core.authoring.definition import ActionDefinition
     from gostage_core.authoring.waits import HookStart, Outcome, Wait
     from gostage_core.duration import Duration
+    from gostage_core.machine import Machine
     from gostage_core.planning.action_selection import ActionSelection
     from gostage_core.planning.tree import Tree
     from gostage_core.resources import Resources
@@ -45,7 +45,6 @@ logger: Final = logging.getLogger("gostage.action")
 
 T = TypeVar("T")
 
-_ASK_EVERY_SECONDS: Final = 0.5
 _ONCE: Final = "o"
 """What the names begin with under which an entry remembers what it did once."""
 
@@ -62,6 +61,10 @@ class View:
 
 class Port(Protocol):
     """What a context needs of the engine around it."""
+
+    @property
+    def machine(self) -> Machine:
+        """Whose time counts."""
 
     def describe(self) -> tuple[View, View]:
         """Return the workflow and the stage."""
@@ -194,7 +197,7 @@ class ActionContext:
         self._views: tuple[View, View] | None = None
         self._waits = 0
         self._cancelled = False
-        self._asked_at = time.monotonic()
+        self._asked_at = port.machine.monotonic()
         self._log: AttemptLog | None = None
 
     @property
@@ -236,6 +239,11 @@ class ActionContext:
         self._port.publish(*args, **options)
 
     @property
+    def now(self) -> datetime:
+        """The time in UTC, by the clock of this worker; in a test, by the clock that it holds."""
+        return self._port.machine.now()
+
+    @property
     def deadline(self) -> datetime | None:
         """When the run must be done, if it was submitted with a deadline."""
         return self._port.deadline()
@@ -259,7 +267,8 @@ class ActionContext:
 
         Asks the server at most twice a second, so a loop may look at it as often as it likes.
         """
-        if not self._cancelled and time.monotonic() - self._asked_at >= _ASK_EVERY_SECONDS:
+        machine = self._port.machine
+        if not self._cancelled and machine.monotonic() - self._asked_at >= machine.ask_every:
             self.heartbeat()
         return self._cancelled
 
@@ -357,9 +366,9 @@ class ActionContext:
 
         What it returns is kept at once, whatever becomes of the attempt; later attempts are given
         that, and call nothing. What it raises is not kept. A worker that dies between the call and
-        the keeping has the next attempt call it again: give the other side
-        ``ctx.idempotency_key`` too, where it takes one. An ``async`` function is awaited:
-        ``await ctx.once("charge", charge)``.
+        the keeping, or freezes so long that another one takes over, has it called again: give the
+        other side ``ctx.idempotency_key`` too, where it takes one. An ``async`` function is
+        awaited: ``await ctx.once("charge", charge)``.
 
         Args:
             name: of what is done, unique in the action.
@@ -458,7 +467,7 @@ class ActionContext:
         return self._overlay
 
     def _ask(self, progress: str) -> None:
-        self._asked_at = time.monotonic()
+        self._asked_at = self._port.machine.monotonic()
         if not self._port.may_go_on(progress):
             self._cancelled = True
 

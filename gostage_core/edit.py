@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
@@ -137,7 +136,7 @@ class Edit:
             return
         answer = self._state.edit(
             self._run_id,
-            nonce=uuid.uuid4().hex,
+            nonce=self._state.machine.token(),
             revision=plan.revision,
             details=self.details,
             edits=self.arguments(plan),
@@ -174,7 +173,7 @@ class Edit:
         """Keep in the journal that a guard rail refused a change."""
         self._state.note(
             self._run_id,
-            nonce=uuid.uuid4().hex,
+            nonce=self._state.machine.token(),
             kind="plan.refused",
             entry="0",
             details=refusal_details(error, actor=self._actor),

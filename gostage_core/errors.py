@@ -35,11 +35,13 @@
     │   ├── RunStateError               not possible in the status the run is in
     │   ├── RunTimeoutError             (also TimeoutError) a wait ended; the run goes on
     │   ├── RunFailedError              what a link of a Celery canvas fails with, whose run did
+    │   ├── RunStuckError               in a test: it waits for what does not come by itself
     │   ├── MessageLimitError           it keeps as many messages as a run may
     │   ├── SignalLimitError            it keeps as many signals that nobody waits for as it may
     │   ├── ForkError                   no run can be made of it from there on
     │   ├── HistoryLostError            what is asked for is older than the history that is kept
     │   └── CorruptRunError             its record in Redis is not one of ours
+    ├── TrialError                      what a test asks of the test kit, and cannot be
     ├── PreparedRunError                what prepare() returned, and can never be submitted
     ├── DeadlineExceededError           what a run past its deadline failed with
     ├── ActionTimeoutError              what an attempt past its timeout failed with
@@ -47,7 +49,8 @@
     ├── ScheduleError                   one schedule; .name
     │   ├── InvalidScheduleError        (also ValueError) what it says cannot be
     │   ├── ScheduleExistsError
-    │   └── ScheduleNotFoundError
+    │   ├── ScheduleNotFoundError
+    │   └── CorruptScheduleError        its record in Redis is not one of ours
     ├── ProcessDiedError                what an attempt whose own process died failed with
     ├── PoisonedError                   what an action that loses every worker failed with
     ├── HookError                       what a hook of a middleware cannot do, or leaves behind
@@ -429,7 +432,10 @@ class HistoryLostError(RunError):
     """What is asked for is older than the history that the run keeps."""
 
     def __str__(self) -> str:
-        return f"run {self.run_id!r} does not know any more {self.detail}; GOSTAGE_MAX_JOURNAL"
+        return (
+            f"run {self.run_id!r} does not know any more {self.detail}; raise GOSTAGE_MAX_JOURNAL "
+            f"for runs with long histories"
+        )
 
 
 class RunFailedError(RunError):
@@ -439,11 +445,26 @@ class RunFailedError(RunError):
         return f"run {self.run_id!r} {self.detail}"
 
 
+class RunStuckError(RunError):
+    """A test waits for a run that nothing will have go on: nothing of it falls due."""
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} {self.detail}; nothing that falls due in this engine changes "
+            f"that. Send the signal, finish the task or resume the run before it is waited for, or "
+            f"wait with timeout=…"
+        )
+
+
 class CorruptRunError(RunError):
     """The run's record in Redis cannot be read as one of ours. Nothing was changed."""
 
     def __str__(self) -> str:
         return f"the record of run {self.run_id!r} is damaged: {self.detail}"
+
+
+class TrialError(GostageError):
+    """A test asks something of the test kit that cannot be; the message says what and why."""
 
 
 class PreparedRunError(GostageError):
@@ -499,6 +520,16 @@ class ScheduleNotFoundError(ScheduleError):
 
     def __str__(self) -> str:
         return f"there is no schedule {self.name!r}; see them with 'gostage schedule list'"
+
+
+class CorruptScheduleError(ScheduleError):
+    """The schedule's record in Redis cannot be read as one of ours. Nothing was changed."""
+
+    def __str__(self) -> str:
+        return (
+            f"the record of schedule {self.name!r} is damaged: {self.detail}; remove it, or put "
+            f"another one in its place"
+        )
 
 
 class ProcessDiedError(GostageError):

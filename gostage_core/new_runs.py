@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from gostage_core.authoring.middleware import wrapped_in
 from gostage_core.authoring.workflow import Workflow
 from gostage_core.duration import seconds
-from gostage_core.errors import InvalidWorkflowError
+from gostage_core.errors import InvalidWorkflowError, StoreFullError
 from gostage_core.naming import check_name
 from gostage_core.plan import NewRun, check_plan_size, submit_details
 from gostage_core.run_ids import checked_run_id, new_run_id
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     from gostage_core.authoring.definition import MiddlewareUse, WorkflowDefinition
     from gostage_core.duration import Duration
-    from gostage_core.settings import Settings
-    from gostage_core.state.keys import Keys
+    from gostage_core.state.operations import State
 
     AnyWorkflow = Workflow | Mapping[str, Any] | str
 
@@ -33,12 +31,11 @@ _ON_CONFLICT: Final = get_args(OnConflict)
 class NewRuns:
     """Makes runs to be created, for one namespace."""
 
-    def __init__(
-        self, settings: Settings, keys: Keys, middleware: tuple[MiddlewareUse, ...]
-    ) -> None:
+    def __init__(self, state: State, middleware: tuple[MiddlewareUse, ...]) -> None:
         """Wrap each in *middleware*, outside of what its workflow uses."""
-        self._settings = settings
-        self._keys = keys
+        self._settings = state.settings
+        self._keys = state.keys
+        self._machine = state.machine
         self._middleware = middleware
 
     def make(
@@ -64,8 +61,8 @@ class NewRuns:
             raise ValueError(f"on_conflict is one of {known}, not {on_conflict!r}")
         definition, values = self.content(workflow, store or {})
         return NewRun(
-            run_id=checked_run_id(run_id) if run_id is not None else new_run_id(),
-            nonce=uuid.uuid4().hex,
+            run_id=new_run_id(self._machine) if run_id is None else checked_run_id(run_id),
+            nonce=self._machine.token(),
             definition=definition,
             details=submit_details(definition),
             bounds=self._settings.bounds,
@@ -91,7 +88,11 @@ class NewRuns:
 
         Raises:
             ValueTooLargeError: it is larger than ``GOSTAGE_MAX_PLAN_BYTES``.
+            StoreFullError: its first values are larger than ``GOSTAGE_MAX_STORE_BYTES``.
         """
+        most = self._settings.max_store_bytes
+        if sum(len(key.encode()) + len(data) for key, data in new.values.items()) > most:
+            raise StoreFullError(new.run_id, most)
         arguments = new.arguments()
         limit = self._settings.max_plan_bytes
         check_plan_size(f"workflow {new.definition.id!r}", arguments, limit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 from pydantic import Field, TypeAdapter
 
 from gostage_core.authoring.definition import Limits
-from gostage_core.authoring.definition_fields import Identifier
+from gostage_core.authoring.definition_fields import Identifier  # noqa: TC001 — read when used
 from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stage_hooks
 from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.errors import ValueTooLargeError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -74,6 +73,7 @@ class AttemptPort:
         self._patiently = patiently
         self._workflow: WorkflowDefinition | None = None
         self.publish = publish
+        self.machine = state.machine
         self.claim = claim
         self.entry = entry
         self._aftermath = Aftermath(state, claim.run_id)
@@ -140,7 +140,7 @@ class AttemptPort:
     def refused(self, error: PlanLimitError) -> None:
         """Note in the run's journal that a change was refused."""
         details = refusal_details(error, by=self.entry.path)
-        nonce, claim = new_nonce(), self.claim
+        nonce, claim = self.machine.token(8), self.claim
         self._patiently(
             lambda: self._state.note(
                 claim.run_id, nonce=nonce, kind="plan.refused", entry=claim.entry, details=details
@@ -167,7 +167,7 @@ class AttemptPort:
         """Keep a message under this attempt's token."""
         kind, settings = check_type(type), self._state.settings
         text = payload_text(kind, payload, settings.max_message_bytes)
-        nonce = new_nonce()
+        nonce = self.machine.token(8)
         answer = self._patiently(
             lambda: self._state.say(
                 self.claim,
@@ -208,7 +208,7 @@ class AttemptPort:
 
     def checkpoint(self, store: AttemptStore) -> None:
         """Write the store's changes under this attempt's token."""
-        nonce = new_nonce()
+        nonce = self.machine.token(8)
         changes = store.arguments()
         answer = self._patiently(
             lambda: self._state.checkpoint(self.claim, nonce=nonce, changes=changes)
@@ -225,8 +225,3 @@ class AttemptPort:
             return StoreFullError(self.claim.run_id, int(answer.details[0]))
         key, kind = answer.details
         return StoreTypeError(key, _WANTED[kind], stored_type(self.source.read([key])[0]))
-
-
-def new_nonce() -> str:
-    """Return what tells this call from every other."""
-    return os.urandom(8).hex()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from gostage_core.errors import BrokerUnavailableError, CorruptRunError, StoreUnavailableError
+from gostage_core.errors import (
+    BrokerUnavailableError,
+    CorruptRunError,
+    CorruptScheduleError,
+    StoreUnavailableError,
+)
 from gostage_core.failure import Failure
 from gostage_core.plan import UNDO_STAGE, Carrier, undo_stage
 from gostage_core.state.answers import Claim, Ready
@@ -92,7 +96,7 @@ class Rescuer:
     def _tick_once(self) -> bool:
         """Do what one look finds; tell whether it may not have found all."""
         self._broker_away = False
-        judge = not self._out_of_reach and time.monotonic() >= self._judge_from
+        judge = not self._out_of_reach and self._state.machine.monotonic() >= self._judge_from
         try:
             due = self._state.tick((), judge=judge, limit=_BATCH)
         except StoreUnavailableError:
@@ -100,16 +104,17 @@ class Rescuer:
             raise
         if self._out_of_reach:
             self._out_of_reach = False
-            self._judge_from = time.monotonic() + self._state.settings.lease
+            self._judge_from = self._state.machine.monotonic() + self._state.settings.lease
         self._bury(due)
         self._rouse(due)
         self._look_for(due)
         self._invite(due)
-        for name in due.schedules:
-            self._one(partial(self._fire, name), partial(self._aside, "schedules", name))
         for run_id in due.expired:
             self._one(partial(self._state.purge, run_id), partial(self._aside, "expiry", run_id))
-        return max(map(len, (due.timers, due.unseen, due.expired, due.throttles))) >= _BATCH
+        for name in due.schedules:  # last: a full server refuses new runs
+            self._one(partial(self._fire, name), partial(self._aside, "schedules", name))
+        kinds = (due.timers, due.unseen, due.expired, due.throttles, due.schedules)
+        return max(map(len, kinds)) >= _BATCH
 
     def leave(self, processes: Iterable[str]) -> None:
         """Give back at once what *processes*, which are ending in good order, still hold."""
@@ -123,6 +128,11 @@ class Rescuer:
         for slot, member in self._state.claims_of(process).items():
             self._lose(process, slot, member, counted=True)
         self._state.end_lease(process)
+
+    def give_back(self, process: str, slot: str, member: str) -> None:
+        """Take back at once what the books of a living process have, and it is not at."""
+        logger.warning("process %s is not at %s; that goes to others", process, member)
+        self._lose(process, slot, member, counted=False)
 
     def _invite(self, due: Due) -> None:
         for key in due.throttles:
@@ -234,7 +244,7 @@ class Rescuer:
         except CorruptRunError as error:
             end_unreadable(self._state, claim, error)
             return
-        failure, delay = overtime_of(claim, entry)
+        failure, delay = overtime_of(claim, entry, self._state.machine.random())
         self._go_on(run_id, report_failure(self._state, claim, entry, failure, delay))
 
     def _send(self, run_id: str, entry: str, carrier: bytes) -> None:
@@ -255,7 +265,7 @@ class Rescuer:
             raise
         except BrokerUnavailableError as error:
             logger.warning("a message is sent later: %s", error)
-        except CorruptRunError as error:
+        except (CorruptRunError, CorruptScheduleError) as error:
             logger.error("%s; it is left alone for now", error)
             aside()
         except Exception:

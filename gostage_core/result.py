@@ -113,6 +113,9 @@ class Plan:
         """Every revision of the plan, the first one first: when, by whom, why, what.
 
         Reads the run's journal, like :meth:`at` and :meth:`diff`.
+
+        Raises:
+            HistoryLostError: the journal does not go back to the beginning of the run.
         """
         return self._ledger().revisions
 
@@ -121,6 +124,7 @@ class Plan:
 
         Raises:
             PlanError: the run has no such revision.
+            HistoryLostError: as for :attr:`revisions`.
         """
         return self._ledger().at(revision)
 
@@ -129,6 +133,7 @@ class Plan:
 
         Raises:
             PlanError: the run has no such revision.
+            HistoryLostError: as for :attr:`revisions`.
         """
         return self._ledger().diff(first, second)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import uuid
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from gostage_core.broker.position import position
+from gostage_core.broker.position import places
 from gostage_core.duration import seconds
 from gostage_core.edit import OPERATOR, Edit, Send, left_to_workers
 from gostage_core.errors import (
@@ -19,7 +19,6 @@ from gostage_core.errors import (
 )
 from gostage_core.forking.fork import Fork
 from gostage_core.naming import check_name
-from gostage_core.plan import Carrier
 from gostage_core.planning.finding import unfinished
 from gostage_core.run_ids import checked_run_id, new_run_id
 from gostage_core.run_view import RunView
@@ -132,7 +131,7 @@ class Run(RunView):
         check_name(name)
         text = encoded_payload(name, payload, self._state.settings.max_message_bytes)
         check_expected(self._source.awaited_type(name), text, name)
-        signal = uuid.uuid4().hex if id is None else check_name(id)
+        signal = self._state.machine.token() if id is None else check_name(id)
         details = json.dumps({"actor": actor[:200], "signal": name, "id": signal})
         answer = self._state.signal(self.run_id, signal, name, text, details)
         if answer.word == "full":
@@ -173,7 +172,7 @@ class Run(RunView):
         changes = put_arguments(store or {}, self._state.settings.max_value_bytes)
         answer = self._state.retry(
             self.run_id,
-            nonce=uuid.uuid4().hex,
+            nonce=self._state.machine.token(),
             details=_details(actor, reason, **({"skipped": skipped} if skipped else {})),
             deadline=None if deadline is None else seconds(deadline),
             changes=changes,
@@ -248,7 +247,8 @@ class Run(RunView):
             PlanError: a change of the plan that it refuses; nothing was made.
             StoreError: a value of *store* cannot be stored.
         """
-        identity = new_run_id() if run_id is None else checked_run_id(run_id)
+        chosen = new_run_id(self._state.machine) if run_id is None else run_id
+        identity = checked_run_id(chosen)
         editor = Edit(self._state, self._send, identity, reason=reason or "forked", actor=actor)
         answer = Fork(self._state, self.run_id).submit(
             at=at,
@@ -263,17 +263,20 @@ class Run(RunView):
         return made
 
     def why(self) -> Why:
-        """Say what the run waits for, or what became of it; ``str()`` is one line."""
-        return explain(self._state, self.run_id, self._place_in_queue)
+        """Say what the run waits for, or what became of it; ``str()`` is one line.
 
-    def _place_in_queue(self, run_id: str, entry: str, carrier: bytes) -> int | None:
-        """Return how many messages stand before that of an entry, where the broker is ours."""
+        Looks through the queue once where something of the run waits for a worker: up to 20,000
+        messages.
+        """
+        return explain(self._state, self.run_id, cache(self._places_in_queue))
+
+    def _places_in_queue(self, run_id: str, queue: str) -> dict[str, int] | None:
+        """Return how many messages stand before those of a run, where the broker is ours."""
         settings = self._state.settings
         if settings.broker_url not in (None, settings.redis_url):
             return None
-        queue = Carrier.from_text(carrier).queue or settings.namespace
         with our_errors(run_id, settings.redis_url):
-            return position(self._state.client, queue, run_id, entry)
+            return places(self._state.client, queue, run_id)
 
     @property
     def _source(self) -> RedisSource:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gostage_core.errors import InvalidWorkflowError
 from gostage_core.state.keys import RUN_ID
 
+if TYPE_CHECKING:
+    from gostage_core.machine import Machine
 
-def new_run_id() -> str:
+
+def new_run_id(machine: Machine) -> str:
     """Return an id that no other run has; it begins with the time, and sorts by it."""
-    return f"{datetime.now(UTC):%y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
+    return f"{machine.now():%y%m%d-%H%M%S}-{machine.token(6)}"
 
 
 def checked_run_id(run_id: str) -> str:

@@ -16,7 +16,7 @@ from gostage_core.errors import (
     RunTimeoutError,
     StoreUnavailableError,
 )
-from gostage_core.journal import JournalEntry
+from gostage_core.journal import read_journal
 from gostage_core.ledger import Ledger
 from gostage_core.mailbox import read_messages
 from gostage_core.result import RunResult, failure_with_place, plan_of
@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gostage_core.duration import Duration
+    from gostage_core.journal import JournalEntry
     from gostage_core.messages import Message
     from gostage_core.result import Plan
     from gostage_core.state.operations import State
     from gostage_core.status import RunStatus
     from gostage_core.summary import RunSummary
 
-_LOOK_EVERY_SECONDS: Final = 1.0
-"""How often a waiter looks by itself, should the notice of a change be lost."""
 _SNAPSHOT_BYTES: Final = 4 * 1024 * 1024
 """A store of at most so many bytes is read with a result, and stays readable without the server."""
 
@@ -129,15 +128,18 @@ class RunView:
         raise AssertionError("changes end with a time-out alone")
 
     def journal(self, after: int = 0) -> list[JournalEntry]:
-        """Return the history of the run, from behind entry *after* on."""
-        with our_errors(self.run_id, self._state.settings.redis_url):
-            texts = cast("list[bytes]", self._state.client.lrange(self._key("journal"), after, -1))
-        if not texts:
+        """Return the history of the run, from behind entry *after* on.
+
+        A run keeps its last ``GOSTAGE_MAX_JOURNAL`` entries or so; without *after* the first one
+        that is kept comes first, whatever its ``sequence``.
+
+        Raises:
+            HistoryLostError: what came right behind entry *after* is not kept any more.
+        """
+        entries = read_journal(self._state, self.run_id, after)
+        if not entries:
             self._header()
-        with readable(self.run_id, "journal"):
-            return [
-                JournalEntry.from_text(after + i, text) for i, text in enumerate(texts, start=1)
-            ]
+        return entries
 
     def watch(self, after: int = 0, timeout: Duration | None = None) -> Iterator[JournalEntry]:
         """Yield the history of the run as it grows, until the run has ended.
@@ -146,6 +148,7 @@ class RunView:
 
         Raises:
             RunTimeoutError: *timeout* seconds have passed; the run goes on.
+            HistoryLostError: what comes next is not kept any more, as for :meth:`journal`.
         """
         reached = False
         for _ in self.changes(timeout):
@@ -204,16 +207,17 @@ class RunView:
             RunTimeoutError: *timeout* seconds have passed; the run goes on.
         """
         limit = math.inf if timeout is None else seconds(timeout)
-        ends = time.monotonic() + limit
+        machine = self._state.machine
+        ends = machine.monotonic() + limit
         url = self._state.settings.redis_url
         with our_errors(self.run_id, url), cast("Any", self._state.client).pubsub() as notices:
             notices.subscribe(self._key("events"))
             while True:
                 yield
-                left = ends - time.monotonic()
+                left = ends - machine.monotonic()
                 if left <= 0:
                     raise RunTimeoutError(self.run_id, f"has not ended within {limit:g} s")
-                _next_notice(notices, min(left, _LOOK_EVERY_SECONDS))
+                _next_notice(notices, min(left, machine.patience))
 
     def _snapshot(self) -> StoreReader:
         return StoreReader(_Snapshot(RedisSource(self._state, self.run_id).dump()))

@@ -108,10 +108,20 @@ class Runner(RunFinder):
         self._assemble(state, coordinator.send, partial(check_depth, app, settings), middleware)
 
     @classmethod
-    def over(cls, state: State, send: Send, middleware: Iterable[Middleware] = ()) -> Self:
-        """Return a runner over a state and a way of messages that are at hand; for test kits."""
+    def over(
+        cls,
+        state: State,
+        send: Send,
+        middleware: Iterable[Middleware] = (),
+        listening: Listening | None = None,
+    ) -> Self:
+        """Return a runner over a state and a way of messages that are at hand.
+
+        It looks at no queue: ``GOSTAGE_MAX_QUEUED`` is not asked for.
+        *listening* has its handlers called in another way than on a thread.
+        """
         runner = cls.__new__(cls)
-        runner._assemble(state, send, lambda: None, middleware)
+        runner._assemble(state, send, lambda: None, middleware, listening)
         return runner
 
     def _assemble(
@@ -120,13 +130,14 @@ class Runner(RunFinder):
         send: Send,
         check_room: Callable[[], None],
         middleware: Iterable[Middleware],
+        listening: Listening | None = None,
     ) -> None:
         super().__init__(state, send)
         self.settings = state.settings
         self._check_room = check_room
-        self._listening = Listening(state)
+        self._listening = listening or Listening(state)
         wrapped = uses_of("Runner(middleware=...)", middleware)
-        self._new = NewRuns(self.settings, state.keys, wrapped)
+        self._new = NewRuns(state, wrapped)
         self.schedules = Schedules(state, self._new.content, self._submitted)
         """Schedules: ``runner.schedules.add(…)``, ``runner.schedules["nightly"].pause()``."""
         self.throttles = Throttles(state, send)
@@ -167,7 +178,7 @@ class Runner(RunFinder):
         Raises:
             InvalidWorkflowError: the definition is not valid; the message names the place.
             NotStorableError: a value of *store* cannot be stored; as ``ctx.store.put``, like
-                StoreTypeError, InvalidKeyError and ValueTooLargeError.
+                StoreTypeError, InvalidKeyError, ValueTooLargeError and StoreFullError.
             RunExistsError: a run of this id exists, or one of this *key* where that is refused.
             BackpressureError: ``GOSTAGE_MAX_LIVE_RUNS`` or ``GOSTAGE_MAX_QUEUED`` is reached; says
                 when to come again.
@@ -204,7 +215,7 @@ class Runner(RunFinder):
             raise TypeError(f"prepare() takes no option {', '.join(sorted(unknown))}")
         new = self._new.make(workflow, **given)
         self._new.arguments(new)
-        return prepared(new)
+        return prepared(new, self._state.machine.now())
 
     def submit_prepared(self, text: str) -> Run:
         """Create the run that :meth:`prepare` returned as *text*, and return its handle.
@@ -221,7 +232,8 @@ class Runner(RunFinder):
             StoreUnavailableError: as :meth:`submit`; repeat it later.
         """
         try:
-            return self._create(read_prepared(text, self.settings.bounds))
+            now = self._state.machine.now()
+            return self._create(read_prepared(text, self.settings.bounds, now))
         except (DefinitionError, RunError, StoreError) as error:
             raise PreparedRunError(str(error)) from error
 

@@ -31,7 +31,7 @@ class Throttled:
     bound: str
     """The numbers, for people."""
     inside: tuple[str, ...]
-    """What is within it: ``run/entry``, or a run."""
+    """What is within it, or has a place in it kept: ``run/entry``, or a run."""
     place: int | None
     """How many stand before it; ``None`` for one that is not in line any more."""
     next_ms: int | None
@@ -59,10 +59,12 @@ def read_throttled(state: State, text: str, member: str) -> Throttled:
     with our_errors(url=state.settings.redis_url):
         pipeline = state.client.pipeline(transaction=True)
         pipeline.smembers(keys.of("inside", key))
+        pipeline.smembers(keys.of("invited", key))
         pipeline.zrank(keys.of("line", key), member)
         pipeline.zscore(keys.of("refill"), key)
         pipeline.hmget(keys.of("throttle", key), "most", "rate", "per")
-        inside, place, next_ms, numbers = pipeline.execute()
+        inside, invited, place, next_ms, numbers = pipeline.execute()
+    inside = {*inside, *invited}
     most, rate, per = (
         text_of(one) if one is not None else said
         for one, said in zip(numbers, (most, rate, per), strict=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gostage_core.authoring.throttle import Throttle
-from gostage_core.naming import check_name
+from gostage_core.errors import BrokerUnavailableError, InvalidKeyError
+from gostage_core.naming import LONGEST_NAME, fault_of
 from gostage_core.state.answers import text_of
 from gostage_core.state.client import our_errors
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from gostage_core.duration import Duration
     from gostage_core.edit import Send
     from gostage_core.state.operations import State
+
+logger: Final = logging.getLogger(__name__)
+
+_LONGEST_KEY: Final = 2 * LONGEST_NAME + 1
+"""Of a throttle of runs, which has their concurrency key behind a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,6 @@ class Throttles:
         return iter([self[key] for key in sorted(map(text_of, keys))])
 
     def __getitem__(self, key: str) -> ThrottleInfo:
-        check_name(key)
         keys = self._state.keys
         with our_errors(url=self._state.settings.redis_url):
             pipeline = self._state.client.pipeline(transaction=True)
@@ -77,22 +83,37 @@ class Throttles:
     ) -> None:
         """Set other numbers for a throttle than actions and workflows say, for all that is to come.
 
-        Who stands in line goes on at once, as far as there is room. Safe to repeat.
+        What is not given here is as they say; what was set before is taken back. Who stands in line
+        goes on at once, as far as there is room. Safe to repeat.
 
         Raises:
             InvalidActionError: a number that does not fit.
             InvalidKeyError: nothing can be called *key*.
         """
-        throttle = Throttle(check_name(key), concurrency=concurrency, rate=rate, per=per)
-        numbers = (concurrency or 0, rate or 0, round(throttle.per * 1000))
-        self._invite(key, "set", *numbers)
+        throttle = Throttle(concurrency=concurrency, rate=rate, per=per)
+        of_rate = ("", "") if rate is None else (rate, round(throttle.per * 1000))
+        self._invite(_checked(key), "set", concurrency or "", *of_rate)
 
     def clear(self, key: str) -> None:
-        """Take back what was set: what actions and workflows say holds again."""
-        self._invite(check_name(key), "clear")
+        """Take back what was set: what actions and workflows say holds again. Safe to repeat.
+
+        Raises:
+            InvalidKeyError: nothing can be called *key*.
+        """
+        self._invite(_checked(key), "clear")
 
     def _invite(self, key: str, *change: Any) -> None:
-        self._send("", self._state.invite(key, *change).next)
+        following = self._state.invite(key, *change).next
+        try:
+            self._send("", following)
+        except BrokerUnavailableError as error:
+            logger.warning("throttle %s: who was let in is sent by a worker: %s", key, error)
+
+
+def _checked(key: str) -> str:
+    if fault := fault_of(key, longest=_LONGEST_KEY):
+        raise InvalidKeyError(f"not the key of a throttle: {fault}")
+    return key
 
 
 def _place(member: bytes) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 from gostage_core.authoring.retry import Retry, decide
@@ -16,13 +15,16 @@ if TYPE_CHECKING:
     from gostage_core.state.operations import State
 
 
-def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
-    """Return the seconds until the next try at *entry*, or ``None`` when there is none."""
+def next_try(entry: Entry, error: BaseException, fails: int, random: float) -> float | None:
+    """Return the seconds until the next try at *entry*, or ``None`` when there is none.
+
+    *random* is a number from 0 to 1, which spreads retries.
+    """
     try:
         policy = Retry.model_validate(entry.retry) if entry.retry else None
     except ValueError:  # a damaged record; the failure stands without it
         policy = None
-    return decide(policy, error, fails, random.random())  # noqa: S311 - spreads retries, no secret
+    return decide(policy, error, fails, random)
 
 
 def entry_of(claim: Claim) -> Entry:
@@ -70,10 +72,10 @@ def report_failure(
     )
 
 
-def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:
+def overtime_of(claim: Claim, entry: Entry, random: float) -> tuple[Failure, float | None]:
     """Return the failure of an attempt that overran its timeout, and when it is tried again."""
     error = overtime(entry.timeout)
-    return failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1)
+    return failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1, random)
 
 
 def failure_at(entry: Entry, claim: Claim, error: BaseException) -> Failure:

@@ -55,10 +55,12 @@ class Installation:
 
     @property
     def runner(self) -> Runner:
-        """What submits runs from this very process."""
-        self._in_this_process()
-        if self._runner is None:
-            self._runner = Runner(settings=self.settings, app=self.app)
+        """What submits runs from this very process.
+
+        What it submits has come through the queue, whose length refuses it no more.
+        """
+        if self._runner is None or self._pid != os.getpid():
+            self._runner = Runner.over(self.state, self.coordinator.send)
         return self._runner
 
     def executor(self, node: str) -> Executor:

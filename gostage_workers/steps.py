@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from celery import bootsteps, signals
+from celery.worker import state as worker_state
 
+from gostage_core.audit import Audit
 from gostage_core.broker.depth import queue_depth
+from gostage_core.broker.hints import HINT_TASK
 from gostage_core.errors import UnavailableError
 from gostage_core.preflight import check_server
 from gostage_core.replies import send_reply
@@ -107,6 +110,14 @@ class Household:
         pid = pids.get(process)
         return None if pid == os.getpid() else pid
 
+    def at_work(self) -> set[str]:
+        """Return what messages name that this worker took and has not done with: "run entry"."""
+        return {
+            " ".join(map(str, request.args))
+            for request in _requests()
+            if request.type == HINT_TASK  # its name is that of the action
+        }
+
     def _pids(self) -> Iterator[int]:
         yield os.getpid()
         for pid in (getattr(self._worker.pool, "info", None) or {}).get("processes", ()):
@@ -116,6 +127,13 @@ class Household:
                 continue
             if state not in _GONE and state != psutil.STATUS_STOPPED:
                 yield pid
+
+
+def _requests() -> list[Any]:
+    while True:
+        # They change while they are looked at: the event loop is in another thread.
+        with contextlib.suppress(RuntimeError):
+            return [*worker_state.reserved_requests, *worker_state.active_requests]
 
 
 class Repeating(threading.Thread):
@@ -185,6 +203,7 @@ class Watch(Repeating):
             partial(send_reply, installation.state),
             Firing(installation.state, installation.coordinator.send).fire,
         )
+        self._audit = Audit(installation.state, self._rescuer)
         self._known: set[str] = set()
 
     def once(self) -> None:
@@ -194,6 +213,7 @@ class Watch(Repeating):
             self._rescuer.lost(process)
         self._known = living
         self._rescuer.tick()
+        self._audit.look(living, self._household.at_work)
 
     def end(self) -> None:
         """Stop, and give back at once what this worker still holds."""

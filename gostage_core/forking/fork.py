@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,7 +127,7 @@ class Fork:
         definition = header["definition"].decode()
         limits = (int(header[name]) for name in ("most_actions", "most_stages", "most_children"))
         return [
-            *(uuid.uuid4().hex, "", "join", header["workflow"], definition),
+            *(self._state.machine.token(), "", "join", header["workflow"], definition),
             *(0, bounds.retention_ms, "", header.get("throttle", b""), header.get("group", b"")),
             *limits,
             *(bounds.journal, bounds.store_bytes, bounds.past_bytes),
@@ -163,7 +162,7 @@ class Fork:
             if not header:
                 raise RunNotFoundError(self._run_id)
             if b"forgotten" in header:
-                raise HistoryLostError(self._run_id, "how it began, and cannot be forked; raise")
+                raise HistoryLostError(self._run_id, "how it began, and cannot be forked")
             values = self._values(texts_of(store), texts_of(meta))
             length = client.llen(keys.of("journal", self._run_id))
         if length != len(journal):

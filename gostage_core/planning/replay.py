@@ -32,7 +32,7 @@ class Replay:
 
     What a node is (its text, and the scope that holds it) never changes but by ``set``, and is
     taken from the plan as it is now. Which nodes there are, in which order, and which of them would
-    run is what the operations say.
+    run is what the operations say. Passes of a ``Repeat`` that the plan keeps no more are left out.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class Replay:
 
     def _do_add(self, scope: str, after: str, first: str, last: str) -> Iterator[_Told]:
         nodes = [str(number) for number in range(int(first), int(last) + 1)]
+        if not all(map(self._is_kept, nodes)):
+            return
         self._link(scope, after, nodes)
         before = "" if after == _ROOT else self._name(after)
         for node in nodes:
@@ -93,6 +95,8 @@ class Replay:
             yield from self._do_add(node, _ROOT, first, last)
 
     def _do_open(self, owner: str, scope: str, first: str, last: str) -> Iterator[_Told]:
+        if not self._is_kept(scope):
+            return
         self._owned[owner].append(scope)
         self._grow(int(first), int(last))
         for node in self._actions_in(scope):
@@ -100,19 +104,21 @@ class Replay:
 
     def _do_disable(self, *nodes: str) -> Iterator[_Told]:
         self._off.update(nodes)
-        yield from (("disabled", self._told(node)) for node in nodes)
+        yield from (("disabled", self._told(node)) for node in filter(self._is_kept, nodes))
 
     def _do_enable(self, *nodes: str) -> Iterator[_Told]:
         self._off.difference_update(nodes)
-        yield from (("enabled", self._told(node)) for node in nodes)
+        yield from (("enabled", self._told(node)) for node in filter(self._is_kept, nodes))
 
     def _do_remove(self, *nodes: str) -> Iterator[_Told]:
         self._removed.update(nodes)
-        yield from (("removed", self._told(node)) for node in nodes)
+        yield from (("removed", self._told(node)) for node in filter(self._is_kept, nodes))
 
     def _do_set(self, node: str, old: str) -> Iterator[_Told]:
         self._settings[node].popleft()
         self._specs.pop(node, None)
+        if not self._is_kept(node):
+            return
         before, after = definition_fields(json.loads(old)), definition_fields(self._spec(node))
         yield "changed", self._told(node, difference(before, after))
 
@@ -120,6 +126,8 @@ class Replay:
         """Put new nodes into the scopes that hold them, in the order of their ids."""
         for number in range(first, last + 1):
             node = str(number)
+            if not self._is_kept(node):
+                continue
             scope = self._links(node)[0]
             if node in self._links(scope)[8:10]:  # a hook is no member
                 continue
@@ -194,6 +202,9 @@ class Replay:
             older = self._settings.get(node)
             self._specs[node] = json.loads(older[0] if older else self._fields[f"s{node}"])
         return self._specs[node]
+
+    def _is_kept(self, node: str) -> bool:
+        return f"l{node}" in self._fields
 
     def _links(self, node: str) -> list[str]:
         return self._fields[f"l{node}"].decode().split(",")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from gostage_core.errors import ScheduleNotFoundError
 from gostage_core.scheduling.plan import Stored
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Firing:
             run_id,
             stored.name,
             due=due,
+            at=at,
             following=following,
             passed=passed,
             overlap=overlap,
@@ -79,11 +80,18 @@ class Firing:
 
 
 def trigger(state: State, stored: Stored, *, reason: str, actor: str) -> tuple[str, Answer]:
-    """Submit a run of a schedule now, whatever its times and its last run."""
-    run_id = f"{scheduled_run_id(stored.name, state.server_ms())}-{uuid.uuid4().hex[:6]}"
+    """Submit a run of a schedule now, whatever its times and its last run.
+
+    Raises:
+        ScheduleNotFoundError: it was removed meanwhile.
+    """
+    run_id = f"{scheduled_run_id(stored.name, state.server_ms())}-{state.machine.token(3)}"
     details = {"actor": actor, "reason": reason}
-    run = stored.new_run(run_id, uuid.uuid4().hex, state.settings.bounds, details)
-    return run_id, state.fire(run_id, stored.name, due=None, run=run.arguments())
+    run = stored.new_run(run_id, state.machine.token(), state.settings.bounds, details)
+    answer = state.fire(run_id, stored.name, due=None, run=run.arguments())
+    if answer.word == "gone":
+        raise ScheduleNotFoundError(stored.name)
+    return run_id, answer
 
 
 def scheduled_run_id(name: str, at: int) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 from gostage_core.authoring.definition import WorkflowDefinition
 from gostage_core.authoring.definition_fields import Delay, Tags
 from gostage_core.authoring.sparse import SparseModel
-from gostage_core.damage import readable
+from gostage_core.errors import CorruptScheduleError
 from gostage_core.plan import NewRun
 from gostage_core.scheduling.timing import Timing
 
@@ -30,7 +30,7 @@ LATE_MS: Final = 60_000
 """A time that was missed by no more than this is not missed: workers were slow or restarted."""
 
 MOST_MISSED: Final = 10_000
-"""So many missed times are counted at most, when all workers were away for long."""
+"""So many missed times of a cron expression are counted at most."""
 
 
 class Policy(SparseModel):
@@ -41,10 +41,10 @@ class Policy(SparseModel):
     all the same, or cancel the last run."""
 
     catch_up: CatchUp = "last"
-    """Of times at which no worker was there: the last of them, all, or none."""
+    """Of times at which no worker was there for more than a minute: the last, all, or none."""
 
     window: Delay = 86_400.0
-    """Seconds; what was missed longer ago is left out."""
+    """Seconds; what was missed longer ago is left out, but for the last minute."""
 
 
 class Options(SparseModel):
@@ -97,9 +97,9 @@ class Stored:
         """Read a schedule.
 
         Raises:
-            CorruptRunError: it is none of ours.
+            CorruptScheduleError: it is none of ours.
         """
-        with readable(f"schedule {name}", "record"):
+        try:
             return cls(
                 name=name,
                 timing=Timing.model_validate_json(fields["timing"]),
@@ -107,7 +107,7 @@ class Stored:
                 options=Options.model_validate_json(fields["options"]),
                 definition=WorkflowDefinition.model_validate_json(fields["definition"]),
                 due=int(fields["due"]),
-                paused=json.loads(fields["paused"]) if "paused" in fields else None,
+                paused=dict(json.loads(fields["paused"])) if "paused" in fields else None,
                 queued=int(fields["queued"]) if "queued" in fields else None,
                 last=fields.get("last", ""),
                 fired_at=int(fields.get("fired_at", 0)),
@@ -115,33 +115,31 @@ class Stored:
                 skipped=int(fields.get("skipped", 0)),
                 missed=int(fields.get("missed", 0)),
             )
+        except (LookupError, ValueError, TypeError, RecursionError) as error:
+            raise CorruptScheduleError(name, f"{error!r:.300}") from error
 
     def occurrence(self, now: int) -> Occurrence | None:
         """Return the time for which a run is due at *now*, if one is."""
         if self.due > now:
             return None
-        oldest = now - round(self.policy.window * 1000)
-        missed = [self.due]
-        for at in self.timing.times(self.due):
-            if at > now or len(missed) == MOST_MISSED:
-                break
-            missed.append(at)
-        wanted = [at for at in missed if at >= oldest]
-        if self.policy.catch_up == "none":
-            wanted = [at for at in wanted if at >= now - LATE_MS]
-        if self.policy.catch_up != "all":
-            wanted = wanted[-1:]
-        if not wanted:
-            return Occurrence(
-                at=missed[-1],
-                following=self.following(now),
-                passed=len(missed),
-                is_left_out=True,
-            )
-        first = wanted[0]
-        later = [at for at in missed if at > first]
-        following = later[0] if later else self.following(max(now, first))
-        return Occurrence(at=first, following=following, passed=missed.index(first))
+        at = self._wanted(now)
+        if at is None or at > now:
+            following = self.following(now)
+            passed = self.timing.count(self.due, following, MOST_MISSED)
+            return Occurrence(at=self.due, following=following, passed=passed, is_left_out=True)
+        passed = self.timing.count(self.due, at, MOST_MISSED)
+        return Occurrence(at=at, following=self.following(at), passed=passed)
+
+    def _wanted(self, now: int) -> int | None:
+        """Return the first time that is not left out; ``None`` where all that have come are."""
+        window = LATE_MS if self.policy.catch_up == "none" else round(self.policy.window * 1000)
+        oldest = now - max(LATE_MS, window)
+        if self.due >= now - LATE_MS:
+            return self.due
+        if self.policy.catch_up == "all":
+            return self.due if self.due >= oldest else self.following(oldest - 1)
+        last = self.timing.last(now) or self.due
+        return last if last >= oldest else None
 
     def following(self, ms: int) -> int:
         """Return when it is due after *ms*."""
@@ -173,7 +171,7 @@ def following(timing: Timing, ms: int) -> int:
     """Return when *timing* is due after *ms*."""
     try:
         return timing.after(ms)
-    except StopIteration:
+    except (StopIteration, OverflowError):  # the calendar ends there too
         return NEVER
 
 

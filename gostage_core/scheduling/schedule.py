@@ -1,38 +1,25 @@
-"""The handle of one schedule, and how schedules are made."""
+"""The handle of one schedule: how it stands, and what operators do with it."""
 
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
-from gostage_core.authoring.definition_fields import LONGEST_ID
-from gostage_core.authoring.problems import listing, problem_lines
-from gostage_core.errors import (
-    InvalidScheduleError,
-    ScheduleExistsError,
-    ScheduleNotFoundError,
-)
+from gostage_core.errors import ScheduleNotFoundError
 from gostage_core.moments import moment
 from gostage_core.scheduling.firing import trigger
-from gostage_core.scheduling.plan import NEVER, Options, Policy, Stored, following
-from gostage_core.scheduling.timing import Timing
-from gostage_core.state.keys import RUN_ID
+from gostage_core.scheduling.plan import NEVER, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from gostage_core.authoring.definition import WorkflowDefinition
     from gostage_core.scheduling.plan import CatchUp, Overlap
     from gostage_core.state.answers import Answer
     from gostage_core.state.operations import State
 
-_LONGEST_NAME: Final = 100
 OPERATOR: Final = "operator"
 
 
@@ -67,6 +54,7 @@ class Schedule:
 
     Raises (every method):
         ScheduleNotFoundError: there is none of this name any more.
+        CorruptScheduleError: it cannot be read; it can be removed, and replaced.
         StoreUnavailableError: the server does not answer.
     """
 
@@ -107,68 +95,24 @@ class Schedule:
         return self._submitted(*trigger(self._state, self._read(), reason=reason, actor=actor))
 
     def _read(self) -> Stored:
-        fields = self._state.scheduled(self.name)
-        if not fields:
-            raise ScheduleNotFoundError(self.name)
-        return Stored.read(self.name, fields)
+        return read_schedule(self._state, self.name)
 
     def _adjust(self, how: str, details: Mapping[str, str], due: int = 0) -> None:
         if self._state.adjust(self.name, how, json.dumps(details), due) == "gone":
             raise ScheduleNotFoundError(self.name)
 
 
-def make_schedule(
-    state: State,
-    name: str,
-    definition: WorkflowDefinition,
-    *,
-    timing: Mapping[str, Any],
-    policy: Mapping[str, Any],
-    values: Mapping[str, bytes],
-    tags: Iterable[str],
-    deadline: Any,
-    concurrency_key: str,
-    paused: bool,
-    replace: bool,
-    actor: str,
-) -> None:
-    """Write a schedule.
+def read_schedule(state: State, name: str) -> Stored:
+    """Read a schedule.
 
     Raises:
-        InvalidScheduleError: something of it cannot be; the message names it.
-        ScheduleExistsError: there is one of this name, which is not to be replaced.
+        ScheduleNotFoundError: there is none of this name.
+        CorruptScheduleError: it is none of ours.
     """
-    if not RUN_ID.fullmatch(name) or len(name) > _LONGEST_NAME:
-        raise InvalidScheduleError(
-            name[:LONGEST_ID], f"a name is 1 to {_LONGEST_NAME} of A-Z a-z 0-9 _ . : -"
-        )
-    now = state.server_ms()
-    try:
-        when = Timing(**{"anchor": now, **timing})
-        what = Options(
-            values={key: data.decode("ascii") for key, data in values.items()},
-            tags=tuple(tags),
-            deadline=deadline,
-            concurrency_key=concurrency_key,
-            actor=actor,
-        )
-        how = Policy(**policy)
-    except ValidationError as error:
-        lines = [line.removeprefix("the whole: ") for line in problem_lines(error, "")]
-        raise InvalidScheduleError(name, listing(lines)) from error
-    word = state.schedule(
-        name,
-        replace=replace,
-        nonce=uuid.uuid4().hex,
-        due=following(when, now),
-        timing=when.model_dump_json(),
-        policy=how.model_dump_json(),
-        definition=definition.to_json(),
-        options=what.model_dump_json(),
-        paused=json.dumps({"actor": actor, "reason": "from the start"}) if paused else "",
-    )
-    if word == "exists":
-        raise ScheduleExistsError(name)
+    fields = state.scheduled(name)
+    if not fields:
+        raise ScheduleNotFoundError(name)
+    return Stored.read(name, fields)
 
 
 def _info(stored: Stored) -> ScheduleInfo:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gostage_core.errors import ScheduleNotFoundError
 from gostage_core.naming import check_name
-from gostage_core.scheduling.schedule import OPERATOR, Schedule, make_schedule
+from gostage_core.scheduling.making import make_schedule
+from gostage_core.scheduling.schedule import OPERATOR, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -72,23 +73,26 @@ class Schedules:
             overlap: while the last run of the schedule goes on: ``"skip"`` leaves the time out,
                 ``"queue"`` puts it off until that has ended (one at most), ``"allow"`` submits all
                 the same, ``"cancel"`` cancels that run.
-            catch_up: of the times at which no worker was there: ``"last"`` submits the last of
-                them, ``"all"`` each, one after another, ``"none"`` none that is more than a minute
-                ago.
-            window: what was missed longer ago is left out.
+            catch_up: of the times at which no worker was there for more than a minute: ``"last"``
+                submits the last of them, ``"all"`` each, one after another and as *overlap* says,
+                ``"none"`` none that is more than a minute ago.
+            window: what was missed longer ago is left out, but for the last minute.
             store: first values of each run's store, as they are now.
             tags: further tags of each run.
             deadline: of each run, from when it is submitted.
             concurrency_key: of each run.
             paused: whether it is paused from the start.
-            replace: whether it takes the place of one that is called so.
+            replace: whether it takes the place of one that is called so. That one's runs count as
+                its own; where it is paused so is this one, and where it has the same times they go
+                on.
             actor: who makes it.
 
         Raises:
             InvalidScheduleError: something of it cannot be; the message names it.
             ScheduleExistsError: there is one of this name, which is not to be replaced.
             InvalidWorkflowError: the definition is not valid.
-            StoreError: a value of *store* cannot be stored.
+            StoreError: a value of *store* cannot be stored, or the workflow is larger than
+                ``GOSTAGE_MAX_PLAN_BYTES``.
             StoreUnavailableError: Redis does not answer.
         """
         definition, values = self._prepare(workflow, store or {})
@@ -98,10 +102,12 @@ class Schedules:
             definition,
             timing={"cron": cron, "every": every, "timezone": timezone},
             policy={"overlap": overlap, "catch_up": catch_up, "window": window},
-            values=values,
-            tags=[check_name(tag) for tag in tags],
-            deadline=deadline,
-            concurrency_key="" if concurrency_key is None else check_name(concurrency_key),
+            options={
+                "values": {key: data.decode("ascii") for key, data in values.items()},
+                "tags": tags,
+                "deadline": deadline,
+                "concurrency_key": "" if concurrency_key is None else check_name(concurrency_key),
+            },
             paused=paused,
             replace=replace,
             actor=actor,

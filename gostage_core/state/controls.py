@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import redis
+
+from gostage_core.state import scripts
 from gostage_core.state.answers import answer_of, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.scripted import Scripted
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 
     from gostage_core.state.answers import Answer
 
+_PUSH: Final = "for i = 2, #ARGV do redis.call(ARGV[1], KEYS[1], ARGV[i]) end"
+"""What goes on was let in before the server was full; so must be the message that says so."""
+
 
 class Controls(Scripted):
     """What is asked of a run from outside of it."""
@@ -23,8 +29,9 @@ class Controls(Scripted):
 
         *most* runs may live at a time; 0 for any number.
         """
+        grace = round(self.settings.cancel_grace * 1000)
         return answer_of(
-            self._run("submit", run_id, self.settings.window, most, *arguments), "created"
+            self._run("submit", run_id, self.settings.window, most, grace, *arguments), "created"
         )
 
     def deliver(self, run_id: str, entry: str, awaited: str, text: str) -> Answer:
@@ -124,7 +131,10 @@ class Controls(Scripted):
         return answer_of(reply, "created")
 
     def purge(self, run_id: str, why: str = "") -> Answer:
-        """Forget a run that has ended: ``purged``, ``damaged`` (and so too), ``live`` or ``gone``.
+        """Forget a run that has ended: ``purged``, ``damaged``, ``live`` or ``gone``.
+
+        ``damaged`` is one that is forgotten too, whatever was left of it; ``live`` one that has not
+        ended, or that the run above it may still ask for.
 
         Given *why*, as JSON, one that has not is ended first, and child runs are forgotten with it;
         and one that cannot be read is forgotten too.
@@ -138,8 +148,9 @@ class Controls(Scripted):
 
     def push(self, queue: str, texts: list[str], head: bool) -> None:
         """Put messages onto a queue of the broker, where that is this very server."""
+        push, command = (self.client.rpush, "RPUSH") if head else (self.client.lpush, "LPUSH")
         with our_errors(url=self.settings.redis_url):
-            if head:
-                self.client.rpush(queue, *texts)
-            else:
-                self.client.lpush(queue, *texts)
+            try:
+                push(queue, *texts)
+            except redis.exceptions.OutOfMemoryError:
+                self.client.eval(scripts.THOUGH_FULL + _PUSH, 1, queue, command, *texts)

@@ -1,4 +1,4 @@
-"""Takes away what is left of a run that was forgotten, and whose damaged record did not tell of it."""
+"""Takes away what is left of a run that was forgotten, where its record did not tell of it."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ class Timetable(Scripted):
         name: str,
         *,
         due: int | None,
+        at: int = 0,
         following: int = 0,
         passed: int = 0,
         overlap: str = "allow",
@@ -54,13 +55,13 @@ class Timetable(Scripted):
         queued: bool = False,
         run: Sequence[object],
     ) -> Answer:
-        """Submit the run of a schedule that is *due*, or (``None``) that is asked for now.
+        """Submit the run *at* a time of a schedule that is *due*, or (``None``) asked for now.
 
         ``created``, ``skipped``, ``queued``, ``taken``, or ``gone``: another worker has.
         """
         reply = self._run(
-            "fire", run_id, self.settings.window, name, "" if due is None else due, following,
-            passed, overlap, why, int(queued), *run,
+            "fire", run_id, self.settings.window, name, "" if due is None else due, at, following,
+            passed, overlap, why, round(self.settings.cancel_grace * 1000), int(queued), *run,
         )  # fmt: skip
         return answer_of(reply, "created")
 

@@ -95,8 +95,8 @@ class Upkeep(Scripted):
     def invite(self, throttle: str, *change: object) -> Answer:
         """Let those go on that stand in line for a throttle, as far as there is room.
 
-        *change* is ``"set"`` with other numbers (how many at a time, how many within how many ms),
-        or ``"clear"`` for those that actions bring.
+        *change* is ``"set"`` with other numbers (how many at a time, how many within how many ms;
+        empty for what actions bring), or ``"clear"`` for all that these bring.
         """
         reply = self._run_shared(
             "invite", "refill", throttle, self.settings.window, *(change or ("",))

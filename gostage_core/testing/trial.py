@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from gostage_core.authoring.definition import ActionDefinition, StageDefinition
 from gostage_core.authoring.waits import NO_ITEM, HookStart, Outcome
 from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View, WaitSignal
-from gostage_core.errors import ResourceNotFoundError
+from gostage_core.machine import MACHINE
 from gostage_core.messages import check_type, payload_text
 from gostage_core.middleware.context import HookContext
 from gostage_core.planning.planned import planned_tree, running
 from gostage_core.settings import Settings
 from gostage_core.state.answers import Stored
 from gostage_core.store import AttemptStore, encoded_value
+from gostage_core.testing.given import GivenResources
 from gostage_core.values.codec import encode, to_tree
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _OWN_ENTRY: Final = "1"
+_ADVICE: Final = "give it one: context(resources={{{name!r}: …}})"
 
 __all__ = [
     "AttemptLostError",
@@ -54,6 +56,8 @@ class _Values:
 
 class _NoEngine:
     """Stands where the engine would: nothing is cancelled, every write is taken."""
+
+    machine = MACHINE
 
     def __init__(
         self,
@@ -120,26 +124,6 @@ class _NoEngine:
 
     def checkpoint(self, store: AttemptStore) -> None:
         """Keep the changes where they are: they are read from there."""
-
-
-class _Given:
-    """The resources that a test has at hand."""
-
-    __slots__ = ("_objects",)
-
-    def __init__(self, objects: Mapping[str, object]) -> None:
-        self._objects = dict(objects)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # no resource's: Python's own protocols look for such names
-            raise AttributeError(name)
-        if name not in self._objects:
-            advice = f"in this test; give it one: context(resources={{{name!r}: …}})"
-            raise ResourceNotFoundError(name, advice)
-        return self._objects[name]
-
-    def __dir__(self) -> list[str]:
-        return sorted(self._objects)
 
 
 class TrialContext(ActionContext):
@@ -218,7 +202,7 @@ def context(
         phase=phase,
         item=item if item is NO_ITEM else to_tree(item),
         index=index,
-        resources=_Given(resources or {}),
+        resources=GivenResources(resources or {}, {}, _ADVICE),
     )
 
 

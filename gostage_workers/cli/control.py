@@ -128,7 +128,10 @@ def retry(
 @click.command()
 @click.argument("run")
 @click.argument("name")
-@click.option("--json", "payload", metavar="JSON", help="What the signal brings.  [default: null]")
+@click.option(
+    "--payload", "--json", "payload", metavar="JSON",
+    help="What the signal brings.  [default: null]",
+)  # fmt: skip
 @click.option("--id", "signal_id", metavar="ID", help="Of this signal: sent again, it is one.")
 @takes(Voice)
 @takes(Connection)
@@ -143,7 +146,7 @@ def signal(
     """Send a run a signal.
 
     RUN is the id of the run, NAME that of the signal. The action that has waited longest for it
-    goes on with what --json brings; where none waits, it is kept for the first that does.
+    goes on with what --payload brings; where none waits, it is kept for the first that does.
     """
     handle = connection.runner().get(run)
     handle.signal(name, _payload(payload), id=signal_id, actor=voice.who)
@@ -178,4 +181,4 @@ def _payload(text: str | None) -> Any:
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise InputError(f"--json: not JSON: {error}: {text[:60]}") from None
+        raise InputError(f"--payload: not JSON: {error}: {text[:60]}") from None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
+from gostage_core.status import RunStatus
 from gostage_workers.cli.control import report
 from gostage_workers.cli.options import Connection, as_json, duration, takes
 from gostage_workers.cli.output import data, note
-from gostage_workers.cli.query import Voice, agree, moment_ago
+from gostage_workers.cli.query import Voice, agree, moment_ago, name_of
+
+_ENDS: Final = [status.value for status in RunStatus if status.is_terminal]
 
 
 @click.command()
@@ -36,7 +41,10 @@ def delete(run: str, voice: Voice, yes: bool, connection: Connection, json_: boo
 @click.command()
 @click.option("--workflow", metavar="ID", help="Only runs of this workflow.")
 @click.option("--tag", metavar="TAG", help="Only runs with this tag.")
-@click.option("--status", metavar="STATUS", help="Only those that ended so.")
+@click.option(
+    "--status", type=click.Choice(_ENDS), metavar="STATUS",
+    help=f"Only those that ended so: {', '.join(_ENDS)}.",
+)  # fmt: skip
 @click.option(
     "--older-than", type=duration, required=True, metavar="TIME",
     help="Only those submitted so long ago at least: 30m, 2h, 7d; 0 for all.",
@@ -64,7 +72,7 @@ def purge(
         workflow=workflow,
         tag=tag,
         before=moment_ago(older_than),
-        actor=Voice(actor=actor).who,
+        actor=name_of(actor),
     )
     agree(batch, "forget", yes=yes, quiet=json_)
     if not len(batch) and not json_:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gostage_core.status import RunStatus
 from gostage_workers.cli.options import duration, option
 from gostage_workers.cli.output import count, note
 
@@ -23,7 +24,11 @@ class Query:
 
     workflow: str | None = option(metavar="ID", help="Every run of this workflow.")
     tag: str | None = option(metavar="TAG", help="Every run with this tag.")
-    status: str | None = option(metavar="STATUS", help="Only those that stand so.")
+    status: str | None = option(
+        type=click.Choice([status.value for status in RunStatus]),
+        metavar="STATUS",
+        help="Only those that stand so.",
+    )
     since: float | None = option(type=duration, help="Only those submitted so long ago at most.")
 
     def __bool__(self) -> bool:

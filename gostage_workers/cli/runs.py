@@ -152,6 +152,8 @@ def _history(run: Run, after: int) -> Iterator[list[JournalEntry]]:
     for _ in run.changes():
         ended = run.status.is_terminal
         if entries := run.journal(after):
+            if entries[0].sequence > after + 1:
+                note(f"what was before entry {entries[0].sequence:,} is not kept any more")
             after = entries[-1].sequence
             yield entries
         if ended:

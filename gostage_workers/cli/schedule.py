@@ -9,14 +9,16 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from gostage_core.errors import ScheduleError
 from gostage_core.scheduling.plan import CATCH_UPS, OVERLAPS
 from gostage_workers.cli.options import Connection, argument, as_json, duration, option, takes
-from gostage_workers.cli.output import data, note, out, show
+from gostage_workers.cli.output import data, note, out, problem, show
 from gostage_workers.cli.query import Voice, name_of
 from gostage_workers.cli.submit import values_of
 from gostage_workers.cli.target import import_modules, workflow_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from gostage_core.scheduling.schedule import Schedule, ScheduleInfo
@@ -94,6 +96,8 @@ def add(
     NAME is what the schedule is called. TARGET is package.module:workflow, or a YAML or JSON file;
     it is kept as it is now.
     """
+    if (times.cron is None) == (times.every is None):
+        raise click.UsageError("give either --cron or --every")
     import_modules(what.modules or connection.settings().modules)
     made = connection.runner().schedules.add(
         name,
@@ -120,7 +124,7 @@ def add(
 @as_json
 def list_schedules(connection: Connection, json_: bool) -> None:
     """List the schedules."""
-    found = [one.info for one in connection.runner().schedules]
+    found = list(_readable(connection.runner().schedules))
     if json_:
         data([asdict(one) for one in found])
     elif found:
@@ -179,10 +183,14 @@ def resume(name: str, connection: Connection, json_: bool) -> None:
 @schedule.command()
 @click.argument("name")
 @takes(Connection)
-def remove(name: str, connection: Connection) -> None:
+@as_json
+def remove(name: str, connection: Connection, json_: bool) -> None:
     """Forget a schedule; its runs stay."""
     connection.runner().schedules[name].remove(actor=name_of(""))
-    click.echo(f"{name} is removed")
+    if json_:
+        data({"name": name, "removed": True})
+    else:
+        click.echo(f"{name} is removed")
 
 
 @schedule.command()
@@ -197,6 +205,15 @@ def trigger(name: str, voice: Voice, connection: Connection, json_: bool) -> Non
         data({"run_id": run.run_id})
     else:
         click.echo(run.run_id)
+
+
+def _readable(schedules: Iterable[Schedule]) -> Iterator[ScheduleInfo]:
+    """Yield how each stands; a damaged one hides no other, and is told of."""
+    for schedule in schedules:
+        try:
+            yield schedule.info
+        except ScheduleError as error:
+            problem(str(error))
 
 
 def _tell(found: Schedule, *, json_: bool) -> None:
@@ -245,4 +262,4 @@ def _next(info: ScheduleInfo) -> str:
 
 
 def _local(at: datetime | None) -> str:
-    return "never" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "never" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

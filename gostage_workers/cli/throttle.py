@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def throttle() -> None:
-    """Look at throttles, and set other numbers than the actions bring."""
+    """Look at throttles, and set other numbers for them than actions say."""
 
 
 @throttle.command("list")
@@ -39,27 +39,47 @@ def list_throttles(connection: Connection, json_: bool) -> None:
 @click.argument("key")
 @click.option("--concurrency", type=click.IntRange(1), metavar="N", help="So many at a time.")
 @click.option("--rate", type=click.IntRange(1), metavar="N", help="So many begin within --per.")
-@click.option("--per", type=duration, default=1.0, metavar="TIME", help="[default: 1s]")
+@click.option("--per", type=duration, metavar="TIME", help="Of --rate.  [default: 1s]")
 @takes(Connection)
+@as_json
 def set_throttle(
-    key: str, concurrency: int | None, rate: int | None, per: float, connection: Connection
+    key: str,
+    concurrency: int | None,
+    rate: int | None,
+    per: float | None,
+    connection: Connection,
+    json_: bool,
 ) -> None:
     """Set other numbers for a throttle.
 
-    KEY is what actions and workflows call it. The numbers hold for all that is to come; what stands
-    in line goes on at once, as far as there is room.
+    KEY is what actions and workflows call it. What is not given is as these say. What stands in
+    line goes on at once, as far as there is room.
     """
-    connection.runner().throttles.set(key, concurrency=concurrency, rate=rate, per=per)
-    click.echo(f"{key} is set")
+    if concurrency is None and rate is None:
+        raise click.UsageError("give --concurrency, --rate, or both")
+    if rate is None and per is not None:
+        raise click.UsageError("--per is for --rate")
+    throttles = connection.runner().throttles
+    throttles.set(key, concurrency=concurrency, rate=rate, per=1.0 if per is None else per)
+    _tell(throttles[key], "is set", json_=json_)
 
 
 @throttle.command()
 @click.argument("key")
 @takes(Connection)
-def clear(key: str, connection: Connection) -> None:
+@as_json
+def clear(key: str, connection: Connection, json_: bool) -> None:
     """Let what the actions bring hold again for a throttle."""
-    connection.runner().throttles.clear(key)
-    click.echo(f"{key} is as actions say")
+    throttles = connection.runner().throttles
+    throttles.clear(key)
+    _tell(throttles[key], "is as actions say", json_=json_)
+
+
+def _tell(info: ThrottleInfo, what: str, *, json_: bool) -> None:
+    if json_:
+        data(asdict(info))
+    else:
+        click.echo(f"{info.key} {what}")
 
 
 def _table(found: list[ThrottleInfo]) -> Table:

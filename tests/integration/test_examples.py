@@ -179,6 +179,11 @@ the token expires: True
 3 items: 55.60 + 12.79 = 68.39
 the child's store: amount gross rate tax - its run: completed
 """,
+    "tested": """\
+charge: paid once, whatever happens
+charge_carelessly: paid twice in scenario 52: freezes after the claim of \
+pay/charge_carelessly (attempt 1)
+""",
     "throttles": """\
 44 calls, 2 at a time
 the small one waited for the large one's calls: False
@@ -190,6 +195,12 @@ NO_ORDER: Final = frozenset({"messages"})
 """Two actions of it tell at the same time."""
 OTHER_WORKERS: Final = frozenset({"migrated_canvas"})
 """It starts a worker of Celery's own, which tells on the same terminal."""
+NO_LUPA: Final = (
+    "a server in memory runs Lua with the package lupa, which is not installed: "
+    "pip install 'gostage[testing]'\n"
+)
+FACES: Final = {"tested": {"gostage_core", "gostage_core.testing"}}
+"""Where it is not the usual ones: tests need no worker."""
 SHARED: Final = (
     "approval",
     "branch_and_repeat",
@@ -270,7 +281,7 @@ def test_an_example_is_short_and_uses_the_public_face_alone(name: str) -> None:
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MOST_LINES
     imported = re.findall(r"^(?:from|import) (gostage\S*)", text, re.MULTILINE)
-    assert set(imported) == {"gostage_core", "gostage_workers"}
+    assert set(imported) == FACES.get(name, {"gostage_core", "gostage_workers"})
     assert not re.search(r"\.\s*_[a-z]", text)
 
 
@@ -283,6 +294,7 @@ def test_an_example_is_short_and_uses_the_public_face_alone(name: str) -> None:
             "sqlalchemy",
             "this example needs SQLAlchemy: pip install 'sqlalchemy>=2.0.40'\n",
         ),
+        ("tested", "lupa.lua51", NO_LUPA),
     ],
 )
 def test_an_example_tells_which_library_is_missing(

@@ -222,6 +222,21 @@ def test_cancel_goes_down_to_child_runs(bench: Bench) -> None:
     assert bench.step().word in ("done", "gone")  # type: ignore[union-attr]
 
 
+def test_what_runs_on_in_a_child_run_is_ended_after_the_grace_of_a_cancel(bench: Bench) -> None:
+    run = submit(bench, Parent(workflow=child_workflow(note.s("a"))))
+    bench.step()
+    message = bench.post.messages.popleft()
+    held = bench.state.claim(
+        message.run_id, message.entry, nonce="n", process="hangs", slot="t", mark=""
+    )
+    assert isinstance(held, Claim)
+    run.cancel(grace=1)
+    assert not run.status.is_terminal
+    bench.pass_time()
+    assert run.status == bench._runner.get(message.run_id).status == "cancelled"
+    assert bench.state.commit(held, have="", parts=CommitParts()).word == "fenced"
+
+
 def test_a_deadline_goes_down_to_child_runs(bench: Bench) -> None:
     run = submit(bench, Parent(workflow=child_workflow(note.s("a"))), deadline=60)
     bench.step()

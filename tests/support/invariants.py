@@ -159,6 +159,13 @@ def check_all(state: State, root: str) -> list[Snapshot]:
     return list(runs.values())
 
 
+def check_one(state: State, run_id: str, queues: Queues) -> Snapshot:
+    """Check a run that has none below it, beside *queues* that were read before; return it."""
+    run = Snapshot(state, run_id)
+    _check(run, {run_id: run}, queues)
+    return run
+
+
 def check_left(state: State, run: Snapshot, counts: str) -> None:
     """Check what a run leaves when it has ended.
 
@@ -228,6 +235,8 @@ def _check_history(run: Snapshot) -> None:
         if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
             assert n not in over, f"{run.run_id}: entry {n} ends twice"
             over.add(n)
+        if kind == "action.reopened":
+            over.discard(n)
 
 
 def _check_status(run: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""Runs in each state that a damage may find them in, with something of every kind in their records."""
+"""Runs in each state that damage may find them in, with something of each kind in their records."""
 
 from __future__ import annotations
 

@@ -60,6 +60,28 @@ def test_a_connection_that_breaks_each_time_is_an_error(
     assert client.get("n") == count
 
 
+def test_who_asks_is_told_of_an_answer_before_it_is_used(client: MemoryClient) -> None:
+    told: list[bytes] = []
+
+    def die(commands: Sequence[Sequence[bytes]]) -> None:
+        told.append(commands[0][0])
+        raise KeyboardInterrupt
+
+    client.answered = die
+    with pytest.raises(KeyboardInterrupt):
+        client.incr("n")
+    client.answered = None
+    assert (told, client.get("n")) == ([b"INCRBY"], b"1")
+
+
+def test_an_answer_that_is_lost_is_told_when_it_comes(client: MemoryClient) -> None:
+    told: list[bytes] = []
+    client.faults = Weather(Fault.UNANSWERED, Fault.LOST)
+    client.answered = lambda commands: told.append(commands[0][0])
+    assert client.incr("n") == 2
+    assert told == [b"INCRBY"]
+
+
 def test_an_error_that_is_lost_is_no_answer(client: MemoryClient) -> None:
     client.set("t", "x")
     client.faults = Weather(Fault.UNANSWERED)

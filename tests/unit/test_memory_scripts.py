@@ -28,6 +28,16 @@ def test_a_script_is_known_by_its_digest_until_scripts_are_flushed(client: Memor
     assert client.script_exists("e0e1f9fabfc9d4800c877a703b823ac0578ff8db") == [False]
 
 
+def test_a_script_that_another_server_knows_is_one_of_this_server_s_own() -> None:
+    text = "n = nil; redis.call('INCR', 'n')\nerror('as there')"
+    for _ in range(2):
+        client = MemoryClient(MemoryServer())
+        with pytest.raises(redis.ResponseError, match=r"on @user_script:1\."):
+            client.eval(text, 0)
+    counting = "return redis.call('INCR', 'n')"
+    assert [MemoryClient(MemoryServer()).eval(counting, 0) for _ in range(2)] == [1, 1]
+
+
 def test_what_a_script_wrote_before_its_error_stays(client: MemoryClient) -> None:
     with pytest.raises(redis.ResponseError, match="user_script:2: too late"):
         client.eval("redis.call('SET', 'k', 'v')\nerror('too late')", 0)

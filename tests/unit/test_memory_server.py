@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
@@ -33,6 +34,7 @@ def test_time_stands_still_until_it_is_advanced(server: MemoryServer, client: Me
     assert client.time() == client.time() == (START, 0)
     server.clock.advance(1.5)
     assert client.time() == (START + 1, 500_000)
+    assert server.clock.now == datetime(2024, 1, 1, 0, 0, 1, 500_000, UTC)
     assert server.clock.seconds == START + 1.5
     server.clock.advance(-2)
     assert client.time() == (START - 1, 500_000)

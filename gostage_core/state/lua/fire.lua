@@ -9,21 +9,23 @@
   ARGV[3]  window    links in one chain
   ARGV[4]  name      of the schedule
   ARGV[5]  due       as the schedule was read; empty for a run that is asked for now
-  ARGV[6]  following when it is due next
-  ARGV[7]  passed    how many times before this one are left out
-  ARGV[8]  overlap   "skip", "queue", "allow" or "cancel": what happens while its last run goes on; "none" to
+  ARGV[6]  at        the time that the run is for
+  ARGV[7]  following when it is due next
+  ARGV[8]  passed    how many times before this one are left out
+  ARGV[9]  overlap   "skip", "queue", "allow" or "cancel": what happens while its last run goes on; "none" to
                      leave this time out too
-  ARGV[9]  why       JSON for the journal of a run that is cancelled
-  ARGV[10] queued    1 for a run that was put off until its last one had ended, else 0
-  ARGV[11…] what     the run is, as include/creation.lua reads it; the deadline in ms from now, 0 for none
+  ARGV[10] why       JSON for the journal of a run that is cancelled
+  ARGV[11] grace_ms  of what runs in that run
+  ARGV[12] queued    1 for a run that was put off until its last one had ended, else 0
+  ARGV[13…] what     the run is, as include/creation.lua reads it; the deadline in ms from now, 0 for none
 
   Returns  "created", ready…  |  "skipped"  |  "queued"  |  "taken"  |  "gone" (another worker has, or it was
            removed or paused)
 ]]
 --- @include "creation"
 --- @include "outcome"
-local id, window, name, due, following, passed, overlap, why, queued
-  = arg(), number(), arg(), arg(), arg(), number(), arg(), arg(), number()
+local id, window, name, due, at, following, passed, overlap, why, grace, queued
+  = arg(), number(), arg(), arg(), arg(), arg(), number(), arg(), arg(), number(), number()
 local new = read_run(id)
 local v = call("HMGET", K.schedule(name), "due", "paused", "last", "queued", "nonce")
 if not v[5] or (due ~= "" and (v[2] or v[1] ~= due)) or (queued == 1 and not v[4]) then
@@ -62,22 +64,24 @@ elseif last and due ~= "" and overlap == "skip" then
   return { "skipped" }
 elseif last and due ~= "" and overlap == "queue" then
   go_past(v[4] and "skipped" or nil)
-  call("HSET", K.schedule(name), "queued", due)
+  call("HSET", K.schedule(name), "queued", at)
   return { "queued" }
 elseif last and due ~= "" and overlap == "cancel" and not last.stop then
   jot(last.id, "run.halting", 0, last.revision, why)
-  halt(last, "cancelled", why)
+  halt(last, "cancelled", why, grace)
 end
 if new.deadline > 0 then
   new.deadline = now + new.deadline
 end
 local made, run = create(new)
 if made ~= "created" then
-  go_past()
+  go_past(made == "taken" and "missed" or nil)
   return { "taken" }
 end
 go_past("fired")
 call("HSET", K.schedule(name), "last", id, "fired_at", now)
-call("HDEL", K.schedule(name), "queued")
+if due ~= "" then -- what is asked for by hand takes no other's place
+  call("HDEL", K.schedule(name), "queued")
+end
 call("HSET", K.run(id), "schedule", name)
 return ready_reply(run, "created", window, "")

@@ -10,7 +10,7 @@
   ARGV[4]  why     JSON: who deletes it and why, with its child runs; or empty for one past its retention
 
   Returns  "purged", ready… (of other runs)  |  "damaged", ready… (the same; there may be lists of it that its
-           record does not tell of)  |  "live" (it has not ended)  |  "gone"
+           record does not tell of)  |  "live" (it has not ended, or the run above it)  |  "gone"
 ]]
 --- @include "outcome"
 local id, window, why = arg(), number(), arg()
@@ -116,44 +116,52 @@ local function children(id)
   return found
 end
 
-local seen = {}
+local forgotten = {}
 
---- Forgets a run and its child runs: how many keys it had.
+--- Ends a run and forgets it, and after it its child runs, which then make nobody go on: how many keys it had.
 local function delete(id)
   local run = run_of(id)
-  seen[id] = true
   if run and not TERMINAL[run.status] then
     pcall(end_now, run) -- what is damaged goes away all the same
   end
-  for _, child in ipairs(children(id)) do
-    if not seen[child] then
+  local below = children(id)
+  forgotten[id], tallies[id], replaced[id] = true, nil, nil
+  local keys = forget(id)
+  for _, child in ipairs(below) do
+    if not forgotten[child] then
       delete(child)
     end
   end
-  tallies[id], replaced[id] = nil, nil
-  return forget(id)
+  return keys
 end
 
---- What became ready of runs that are still there.
-local function left_of(began)
-  local left = {}
-  for _, one in ipairs(began) do
-    if not seen[one[1]] then
-      left[#left + 1] = one
+--- Takes back what became ready in runs that are forgotten: hooks, in a run that was ended.
+local function keep_others()
+  local others = {}
+  for _, one in ipairs(began_now) do
+    if not forgotten[one[1]] then
+      others[#others + 1] = one
     end
   end
-  return left
+  began_now = others
+end
+
+--- Whether the run above it goes on, which may still ask how this one went.
+local function is_awaited()
+  local above = run_beside(string.match(call("HGET", K.run(id), "parent") or "", "^%S+"))
+  return above and not TERMINAL[above.status]
 end
 
 local run = run_of(id)
-if run and why == "" and not TERMINAL[run.status] then
+if run and why == "" and (not TERMINAL[run.status] or is_awaited()) then
+  call("ZADD", K.expiry(), "XX", now + math.max(run.retention, OVERDUE_MS), id)
   return { "live" }
 end
 local keys = why == "" and forget(id) or delete(id)
 if not run and keys == 0 then
   return { "gone" }
 end
-began_now = left_of(began_now)
+keep_others()
 run = run or { id = id }
 if is_damaged then
   return ready_reply(run, "damaged", window, "")

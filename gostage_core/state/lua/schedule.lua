@@ -1,5 +1,5 @@
 --[[
-  Write a schedule: a new one, or in place of one of the same name. Safe to repeat.
+  Write a schedule: a new one, or in place of one of the same name, which stays paused if it is. Safe to repeat.
 
   KEYS[1]  schedules  zset  schedule -> when it is due next (ms)
 
@@ -19,17 +19,16 @@
 --- @include "call"
 local name, replace, nonce, due = arg(), number(), arg(), arg()
 local timing, policy, definition, options, paused = arg(), arg(), arg(), arg(), arg()
-local known = call("HGET", K.schedule(name), "nonce")
-if known == nonce then
+local v = call("HMGET", K.schedule(name), "nonce", "paused")
+if v[1] == nonce then
   return { "written" }
-elseif known and replace == 0 then
+elseif v[1] and replace == 0 then
   return { "exists" }
 end
-call("HDEL", K.schedule(name), "paused", "queued")
 call("HSET", K.schedule(name), "nonce", nonce, "timing", timing, "policy", policy, "definition", definition,
   "options", options, "due", due, "written", now)
 if paused ~= "" then
   call("HSET", K.schedule(name), "paused", paused)
 end
-call("ZADD", K.schedules(), paused ~= "" and "+inf" or due, name)
+call("ZADD", K.schedules(), (paused ~= "" or v[2]) and "+inf" or due, name)
 return { "written" }

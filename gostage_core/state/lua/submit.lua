@@ -8,15 +8,17 @@
   ARGV[2]  run     its id
   ARGV[3]  window  links in one chain
   ARGV[4]  most    runs that may live at a time, or 0
-  ARGV[5…] what it is, as include/creation.lua reads it; the deadline in ms from now, 0 for none
+  ARGV[5]  grace_ms  of what runs in a run whose place it takes
+  ARGV[6…] what it is, as include/creation.lua reads it; the deadline in ms from now, 0 for none
 
   Returns  "created", ready…   |  "exists", run id (of the key)  |  "taken" (the run id)
         |  "full", how many live, how many have ended within the last minute
 ]]
 --- @include "creation"
 --- @include "outcome"
-local id, window, most = arg(), number(), number()
+local id, window, most, grace = arg(), number(), number(), number()
 local new = read_run(id)
+new.grace = grace
 if new.deadline > 0 then
   new.deadline = now + new.deadline
 end

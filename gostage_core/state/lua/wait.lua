@@ -149,6 +149,9 @@ end
 apply_changes(run, changes)
 free_slot(id, r)
 let_go(run, r)
+if string.find(call("HGET", K.plan(id), "e" .. n) or "", '^{"released"') then
+  call("HDEL", K.plan(id), "e" .. n) -- a worker that agrees was found
+end
 r.attempt, r.at = r.attempt - 1, 0
 call("ZREM", K.wake(), id .. " " .. n .. " t", id .. " " .. n .. " c")
 if stopping(run, n) then

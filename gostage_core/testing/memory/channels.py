@@ -62,8 +62,9 @@ class Channels:
 
         At most so many real *seconds*; without end for ``None``.
         """
+        limit = None if seconds is None else min(seconds, threading.TIMEOUT_MAX)
         with self._changed:
-            self._changed.wait_for(lambda: mailbox.notices, seconds)
+            self._changed.wait_for(lambda: mailbox.notices, limit)
 
 
 def _notice(kind: str, channel: bytes, data: bytes | int) -> Notice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -11,8 +12,16 @@ from gostage_core.testing.memory.pipeline import MemoryPipeline
 from gostage_core.testing.memory.subscription import Subscription
 
 if TYPE_CHECKING:
-    from gostage_core.testing.memory.faults import Faults
+    from collections.abc import Callable, Sequence
+
+    from gostage_core.testing.memory.faults import Faults, Words
     from gostage_core.testing.memory.server import MemoryServer
+
+
+@cache
+def _pool() -> redis.ConnectionPool:
+    """Return what stands where connections would be; making one takes longer than many requests."""
+    return redis.ConnectionPool(protocol=2, encoding_errors="surrogateescape")
 
 
 class MemoryClient(redis.Redis):
@@ -24,7 +33,7 @@ class MemoryClient(redis.Redis):
 
     def __init__(self, server: MemoryServer, *, faults: Faults | None = None) -> None:
         """Make a client of *server*, whose requests meet *faults*."""
-        super().__init__(protocol=2, encoding_errors="surrogateescape")
+        super().__init__(connection_pool=_pool())
         self.server = server
         self._encode = self.get_encoder().encode
         self._line = Line(server, self._encode, self.response_callbacks)
@@ -42,6 +51,18 @@ class MemoryClient(redis.Redis):
     @faults.setter
     def faults(self, faults: Faults | None) -> None:
         self._line.faults = faults
+
+    @property
+    def answered(self) -> Callable[[Sequence[Words]], None] | None:
+        """What is told of each request when its answer has come, before the client sees that.
+
+        May be set. What it raises goes to who has asked.
+        """
+        return self._line.answered
+
+    @answered.setter
+    def answered(self, answered: Callable[[Sequence[Words]], None] | None) -> None:
+        self._line.answered = answered
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Carry out a command, and return what redis-py makes of the answer."""

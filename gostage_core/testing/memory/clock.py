@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 START: Final = 1_704_067_200
@@ -23,6 +24,11 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let *seconds* pass. A negative number sets the clock back, as may happen to a server."""
         self.microseconds += round(seconds * _MICRO)
+
+    @property
+    def now(self) -> datetime:
+        """The time in UTC."""
+        return datetime.fromtimestamp(self.microseconds / _MICRO, UTC)
 
     @property
     def milliseconds(self) -> int:

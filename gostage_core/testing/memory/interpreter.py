@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 Script = Any
 """A function of Lua."""
 
+_compiled: Final[dict[bytes, bytes]] = {}
+"""Scripts by their text, as any Lua takes them without reading that again."""
+_MOST_COMPILED: Final = 200
+"""Scripts that are remembered so; gostage has fewer by far."""
+
 _AT_ONCE: Final = 4000
 """How many values go over Lua's stack at once; it holds 8000."""
 
@@ -44,7 +49,7 @@ class Interpreter:
         cjson = _load(lua, "cjson", _load(lua, "encode", null), read, null)
         self._add, *calls = _load(lua, "calls", what_is_wrong)
         sandbox = _load(lua, "sandbox", *calls, sha1hex, cjson)
-        self._compile, self._run_short, self._run_long = _load(
+        self._compile, self._dump, self._run_short, self._run_long = _load(
             lua, "scripts", what_is_wrong, listed, *sandbox
         )
 
@@ -63,10 +68,12 @@ class Interpreter:
         Raises:
             CommandError: it is no Lua.
         """
-        script, problem = self._compile(text)
+        script, problem = self._compile(_compiled.get(text, text))
         if script is None:
             shown = problem.decode("utf-8", "surrogateescape")
             raise CommandError(f"ERR Error compiling script (new function): {shown}")
+        if len(_compiled) < _MOST_COMPILED and text not in _compiled:
+            _compiled[text] = self._dump(script)
         return script
 
     def run(self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:

@@ -25,6 +25,7 @@ class Line:
 
     Attributes:
         faults: Says what becomes of each request; ``None`` lets all of them through.
+        answered: Called with each request when its answer has come, before the client sees that.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Line:
     ) -> None:
         """Lead to *server*. *encode* and *callbacks* are redis-py's, for arguments and answers."""
         self.faults: Faults | None = None
+        self.answered: Callable[[Sequence[Words]], None] | None = None
         self._server = server
         self._encode = encode
         self._callbacks = callbacks
@@ -52,7 +54,9 @@ class Line:
         Raises:
             ConnectionError: a fault, again and again.
         """
-        return self._reply(words) if self.faults is None else self.send([words])[0]
+        if self.faults is self.answered is None:
+            return self._reply(words)
+        return self.send([words])[0]
 
     def send(self, commands: Sequence[Words]) -> list[Any]:
         """Return the answers to commands that are one request; nobody comes in between.
@@ -67,6 +71,8 @@ class Line:
             with self._server.lock:
                 replies = [self._reply(words) for words in commands]
             if fault is None:
+                if self.answered is not None:
+                    self.answered(commands)
                 return replies
         raise redis.ConnectionError("the connection breaks each time")
 

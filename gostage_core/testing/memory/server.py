@@ -96,7 +96,11 @@ class MemoryServer:
         elif seconds is None:
             raise RuntimeError("a subscriber waits without end for what this thread alone can send")
         else:
-            self.on_wait(seconds)
+            self.pass_time(mailbox, seconds)
+
+    def pass_time(self, mailbox: Mailbox, seconds: float) -> None:
+        """Let at most so many seconds pass for a subscriber, on the thread that made the server."""
+        self.on_wait(seconds)
 
     def snapshot(self) -> Snapshot:
         """Return all keys and the time, to go back to. It costs a few microseconds.

@@ -6,6 +6,7 @@
 --- @include "scopes"
 local climb, halt, damaged, resume, finish, conclude, reopening
 local cancelling = false
+local granted -- for how long what runs may go on in a run that is halted, and in its child runs
 
 --- What goes on again in runs that were reopened. Made where it is needed: the server makes every function
 --- of a script anew at each call.
@@ -139,7 +140,7 @@ local function halt_child(run, n)
   if its and not TERMINAL[its.status] then
     if not its.stop then
       jot(child, "run.halting", 0, its.revision, '{"actor":"run ' .. run.id .. '"}')
-      halt(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}')
+      halt(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}', granted)
     end
     return TERMINAL[its.status]
   end
@@ -385,7 +386,7 @@ end
 --- Lets nothing more begin. What waits is cancelled; what runs may end, and then the run ends as `status`.
 --- `grace`: after so many ms what runs then is ended from outside; nil for never.
 halt = function(run, status, why, grace)
-  run.stop = status
+  run.stop, granted = status, grace
   call("HSET", K.run(run.id), "stop", status)
   if call("HEXISTS", K.run(run.id), "verdict") == 0 then
     call("HSET", K.run(run.id), "why", why)

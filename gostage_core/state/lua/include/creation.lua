@@ -53,7 +53,7 @@ local function in_the_way(new)
   if its and not TERMINAL[its.status] and not its.stop then
     local why = cjson.encode({ actor = "run " .. new.id, reason = "it takes the place" })
     jot(same, "run.halting", 0, its.revision, why)
-    halt(its, "cancelled", why, nil)
+    halt(its, "cancelled", why, new.grace)
   end
 end
 

@@ -26,7 +26,13 @@ local function invite_one(throttle, run_id, n)
 end
 
 --- Takes those off the books of a throttle who are not within it any more, as they should have been already.
-local function audit(key)
+--- Once in a while, for it looks at each; at once where it is `asked` for.
+local function audit(key, asked)
+  local last = tonumber(call("HGET", K.throttle(key), "audited") or 0)
+  if not asked and now - last < AUDIT_MS then
+    return
+  end
+  call("HSET", K.throttle(key), "audited", now)
   for _, set in ipairs({ K.inside(key), K.invited(key) }) do
     for _, member in ipairs(call("SMEMBERS", set)) do
       local run_id, n = string.match(member, "^(%S+) (%d+)$")
@@ -46,11 +52,11 @@ local function invite(key)
     local sound, throttle = pcall(throttle_of, run_id or "", n or "")
     if sound then
       local wait = until_next(throttle, call("SCARD", K.invited(key)))
-      if is_full(throttle) or wait > 0 then
+      if is_full(throttle, "0") or wait > 0 then
         call("ZADD", K.refill(), now + (wait > 0 and wait or AUDIT_MS), key)
         return
       end
-      call("HSET", K.throttle(key), "turn", call("ZSCORE", K.line(key), member))
+      call("HSET", K.throttle(key), "turn", math.floor(call("ZSCORE", K.line(key), member)))
     end
     if sound then
       leave_line(key, run_id, n)
@@ -61,11 +67,12 @@ local function invite(key)
   end
   if call("ZCARD", K.line(key)) > 0 then
     call("ZADD", K.refill(), now, key)
-  elseif call("SCARD", K.inside(key)) + call("SCARD", K.invited(key)) == 0 then
-    call("ZREM", K.refill(), key)
-    if call("HEXISTS", K.throttle(key), "set") == 0 then
-      call("DEL", K.throttle(key))
-      call("SREM", K.throttles(), key)
-    end
+    return
+  end
+  call("ZREM", K.refill(), key)
+  local empty = call("SCARD", K.inside(key)) + call("SCARD", K.invited(key)) == 0
+  if empty and call("HEXISTS", K.throttle(key), "set") == 0 then
+    call("DEL", K.throttle(key))
+    call("SREM", K.throttles(), key)
   end
 end

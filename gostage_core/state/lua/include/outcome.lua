@@ -3,8 +3,11 @@
 --- Lets those that stand in line for what was set free in, as far as there is room.
 local function invite_all()
 --- @inline "inviting"
-  for key in pairs(freed) do
+  local key = next(freed)
+  while key do
+    freed[key] = nil -- a run that was let in may end at once, and set others free
     invite(key)
+    key = next(freed)
   end
 end
 

@@ -53,13 +53,13 @@ unpause = function(run, details)
   call("HDEL", K.run(run.id), "paused")
   run.paused = nil
   jot(run.id, "run.resumed", 0, run.revision, details)
+  for _, r in ipairs(living(run, "0")) do
+    release(run, r)
+  end
   if call("HEXISTS", K.run(run.id), "held") == 1 then
     call("HDEL", K.run(run.id), "held")
     local _, _, begin_run = reopening()
     begin_run(run, call("HGET", K.plan(run.id), "r0"))
-  end
-  for _, r in ipairs(living(run, "0")) do
-    release(run, r)
   end
   restate(run.id)
 end

@@ -38,15 +38,21 @@ local function current(run, key)
   return call("HGET", K.store(run), key), meta
 end
 
+local function size_of(items)
+  local size = 0
+  for _, item in ipairs(items) do
+    size = size + #item
+  end
+  return size
+end
+
 --- Notes the value of `key`, which goes away, and takes away what was appended to it.
 local function clear(run, key, old, meta)
   if not old or string.sub(old, 1, 1) ~= "L" then
     return note_replaced(run, key, old, meta)
   end
-  local items, size = call("LRANGE", K.items(run, key), 0, -1), 0
-  for _, item in ipairs(items) do
-    size = size + #item
-  end
+  local items = call("LRANGE", K.items(run, key), 0, -1)
+  local size = size_of(items)
   note_replaced(run, key, old, meta, items)
   replaced[run].bytes = replaced[run].bytes + size
   call("DEL", K.items(run, key))
@@ -169,6 +175,9 @@ local function overflows(run, changes)
   for _, c in ipairs(changes) do
     local old = (c.kind == "p" or c.kind == "d") and call("HGET", K.store(run.id), c.key)
     size = size - (old and #c.key + #old or 0)
+    if old and string.sub(old, 1, 1) == "L" then
+      size = size - size_of(call("LRANGE", K.items(run.id, c.key), 0, -1))
+    end
   end
   return size > run.most_bytes and size > run.bytes
 end

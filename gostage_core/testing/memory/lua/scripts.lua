@@ -7,7 +7,8 @@
            listed(mark, …)         a nested table, handed out likewise, as a list of Python
            environment, globals    from sandbox.lua
 
-  Returns  compile(text), run_short(script, key, …), run_long(script, keys, arguments)
+  Returns  compile(text), which may be what dump(script) returned, dump(script), run_short(script, key, …),
+           run_long(script, keys, arguments)
 ]]
 local what_is_wrong, listed, environment, globals = ...
 local type, unpack, tostring, rawget, xpcall = type, unpack, tostring, rawget, xpcall
@@ -99,4 +100,4 @@ local function run_long(script, keys, arguments)
   return answer(xpcall(script, ending))
 end
 
-return compile, run_short, run_long
+return compile, string.dump, run_short, run_long

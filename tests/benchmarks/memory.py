@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from gostage_core import Action, ActionContext, Stage, Workflow
 from gostage_core.plan import NewRun
 from gostage_core.settings import Settings
-from gostage_core.state.operations import CommitParts, State
+from gostage_core.state.answers import CommitParts
+from gostage_core.state.operations import State
 from gostage_core.testing.memory import MemoryClient, MemoryServer
 from tests.support.server import RedisServer
 
@@ -42,7 +43,7 @@ class Course:
         workflow.add_stage(Stage("s", [Nothing() for _ in range(_ACTIONS)]))
         self._arguments = NewRun(
             run_id="r", nonce="n", definition=workflow.definition(), details='{"actor":"x"}',
-            retention_ms=1_000_000, key="", deadline_ms=0, reply_to="", tags=(), values={},
+            bounds=state.settings.bounds,
         ).arguments()  # fmt: skip
 
     def new(self) -> str:
@@ -57,7 +58,7 @@ class Course:
 
     def committed(self, claim: Any) -> None:
         """Commit that, with the next one at hand."""
-        answer = self._state.commit(claim, have="3", order="1", parts=CommitParts())
+        answer = self._state.commit(claim, have="3", parts=CommitParts())
         assert answer.next.mode == "keep"
 
     def tick(self, _given: Any) -> None:

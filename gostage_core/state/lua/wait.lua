@@ -117,6 +117,7 @@ end
 --- @include "inbox"
 waits.signal = function()
   local which, name, type_, timeout, refusal = arg(), arg(), arg(), number(), arg()
+  count_kept(id)
   return nil, function()
     local answer, ends = "d" .. n .. " s" .. which, "d" .. n .. " u" .. which
     if refusal ~= "" then

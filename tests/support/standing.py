@@ -98,6 +98,13 @@ def submit(bench: Bench, made: Workflow) -> Run:
     return bench.submit(made, store={"items": [1, 2]}, tags=["t"], key="event", deadline=360_000)
 
 
+def submit_plain(bench: Bench) -> Run:
+    """Submit a run of two actions that has nothing to do with any other one."""
+    made = Workflow("plain")
+    made.add_stage(Stage("s", [trace("one"), trace("two")]))
+    return bench.submit(made)
+
+
 def middle(bench: Bench, *, fails: bool = False) -> Run:
     """Its second stage has begun: one runs at a worker that is dead, and the others wait."""
     other = Workflow("holder")

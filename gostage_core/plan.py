@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import Field, TypeAdapter
 
 from gostage_core.authoring.definition import Limits
+from gostage_core.authoring.definition_fields import Identifier  # noqa: TC001 — read when used
 from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stage_hooks
 from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.errors import ValueTooLargeError
@@ -37,9 +40,9 @@ class Carrier(NamedTuple):
     """What the message of an action needs beside the ids: how it looks and where it goes."""
 
     name: str
-    queue: str | None = None
-    priority: int | None = None
-    timeout: float | None = None
+    queue: Identifier | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] | None = None
+    timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     def to_text(self) -> str:
         """Return the carrier as JSON, without the end that is empty."""
@@ -50,8 +53,18 @@ class Carrier(NamedTuple):
 
     @classmethod
     def from_text(cls, text: bytes) -> Carrier:
-        """Read what :meth:`to_text` wrote."""
-        return cls(*json.loads(text))
+        """Read what :meth:`to_text` wrote.
+
+        Of one that is damaged the message has no name and goes to the default queue: it is a hint,
+        and nothing more is lost.
+        """
+        try:
+            return _CARRIERS.validate_json(text, strict=True)
+        except (ValueError, TypeError):
+            return cls("")
+
+
+_CARRIERS: Final = TypeAdapter(Carrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +333,7 @@ def undo_text(entry: Entry, undo: ActionDefinition) -> str:
     """Return how a completed action is undone, as it is kept until it has to be."""
     marks = _inherited(entry)
     marks.pop("depth", None)
-    own = {**marks, "stage": UNDO_STAGE, "order": _FIRST, "undoes": entry.path}
+    own = {**marks, "stage": UNDO_STAGE, "order": place(1), "undoes": entry.path}
     return _compact(entry_texts(undo, own))
 
 

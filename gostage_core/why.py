@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.damage import readable
 from gostage_core.errors import CorruptRunError, RunNotFoundError
-from gostage_core.planning.tree import path_of
+from gostage_core.planning.tree import path_of, read_tree
 from gostage_core.reasons import Entries, Reason, clock, in_line, one_line
 from gostage_core.source import RedisSource
 from gostage_core.standing import read_throttled
@@ -69,6 +69,8 @@ def explain(state: State, run_id: str, places: Places = lambda *_: None, *, dept
     with readable(run_id, "plan"):
         reasons: tuple[Reason, ...] = ()
         if not summary.status.is_terminal:
+            state.inspect(run_id)  # nothing of it goes on that is damaged there
+            read_tree(fields, summary.status)
             entries = Entries(state, run_id, fields, places, below, is_paused="paused" in header)
             reasons = tuple(entries.reasons())
         text = one_line(_Teller(state, run_id, header, fields).of_run(summary, reasons))

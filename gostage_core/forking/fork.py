@@ -76,6 +76,7 @@ class Fork:
             nodes = Nodes(original.plan, cut)
             fields = nodes.written()
             values = values_at(cut.sequence, original.store, original.past)
+            head = self._head(original, {**details, "at": path})
         limit = self._state.settings.max_value_bytes
         for key, value in store.items():
             name, data = encoded_value(key, value, limit)
@@ -83,7 +84,7 @@ class Fork:
         edits = [0] if edit is None else self._edited(original, fields, edit, editor)
         answer = self._state.fork(
             run_id,
-            head=self._head(original, {**details, "at": path}),
+            head=head,
             nodes=nodes.count,
             fields=fields,
             values=value_arguments(values),
@@ -105,8 +106,9 @@ class Fork:
     ) -> list[object]:
         """Return what *edit* changes in the new plan, before it begins."""
         encoded = {name: text.encode("utf-8", "surrogateescape") for name, text in fields.items()}
-        tree = read_tree(encoded, RunStatus.RUNNING)
-        plan = editor.over(tree, workflow_head(original.header["definition"]), 1)
+        with readable(self._run_id, "plan"):
+            tree = read_tree(encoded, RunStatus.RUNNING)
+            plan = editor.over(tree, workflow_head(original.header["definition"]), 1)
         edit(plan)
         return editor.arguments(plan)
 
@@ -123,10 +125,11 @@ class Fork:
         header, bounds = original.header, self._state.settings.bounds
         tags = [tag for tag in json.loads(header["tags"]) if tag]
         definition = header["definition"].decode()
+        limits = (int(header[name]) for name in ("most_actions", "most_stages", "most_children"))
         return [
             *(self._state.machine.token(), "", "join", header["workflow"], definition),
             *(0, bounds.retention_ms, "", header.get("throttle", b""), header.get("group", b"")),
-            *(header["most_actions"], header["most_stages"], header["most_children"]),
+            *limits,
             *(bounds.journal, bounds.store_bytes, bounds.past_bytes, bounds.grace_ms),
             *(json.dumps(details, separators=(",", ":")), ""),
             *(len(tags), *tags),

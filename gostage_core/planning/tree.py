@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +48,13 @@ _LEFT_OUT: Final = {
 
 _OPEN_SCOPES: Final = frozenset({"", "x", "d", "p"})
 
+_TEXTS_OF_AN_ACTION: Final = ("action", "name", "stage", "order")
+"""What the text of every action has."""
+
 _LINKS_OF_AN_ACTION: Final = 3
+_LINKS: Final = re.compile(r"(\d+,\d+,\d+,\d+,[sp],\d+,\d+,[fw],\d+,\d+,\d+,\d*)|(\d+,\d+,\d+(?:D\d+)?T?)")
+"""Of a scope, and of an action, as the scripts read them."""
+
 _NO_RECORD: Final = ("", "0", "0", "0", "", "0", "0", "0", "", "0", "0", "0")
 _NO_SCOPE: Final = ("", "0", "0", "0", "", "0", "0", "0", "0", "0")
 
@@ -179,7 +186,7 @@ class _Reader:
 
     def _stage(self, node: str) -> StageNode:
         links, record = self._links(node), self._record(node, _NO_SCOPE)
-        spec = from_json(self._fields[f"s{node}"])
+        spec = self._spec(node, ("id",))
         self._note_hooks(links, node)
         is_open = record[0] in _OPEN_SCOPES
         left_out = _LEFT_OUT.get(record[0], ActionStatus.PENDING)
@@ -224,7 +231,7 @@ class _Reader:
         state = record[0]
         return ActionNode(
             entry=node,
-            spec=from_json(self._fields[f"s{node}"]),
+            spec=self._spec(node, _TEXTS_OF_AN_ACTION),
             status=ACTION_STATES[state] if state else place.left_out,
             scope=place.scope,
             parent=place.parent,
@@ -266,12 +273,28 @@ class _Reader:
             yield node
             node = self._links(node)[1]
 
+    def _spec(self, node: str, texts: tuple[str, ...]) -> dict[str, Any]:
+        """Return what a node is. Whoever is handed it finds *texts* in it, and need not look."""
+        spec: dict[str, Any] = from_json(self._fields[f"s{node}"])
+        for name in texts:
+            if not isinstance(spec[name], str):
+                raise TypeError(f"{name} of node {node} is no text")
+        return spec
+
     def _links(self, node: str) -> list[str]:
-        return self._fields[f"l{node}"].decode().split(",")
+        text = self._fields[f"l{node}"].decode()
+        if not _LINKS.fullmatch(text):
+            raise ValueError(f"links l{node}")
+        return text.split(",")
 
     def _record(self, node: str, without: tuple[str, ...]) -> tuple[str, ...]:
         text = self._fields.get(f"r{node}")
-        return tuple(text.decode().split("|")) if text else without
+        if text is None:
+            return without
+        record = tuple(text.decode().split("|"))
+        if len(record) < len(without):
+            raise ValueError(f"record r{node}")
+        return record
 
 
 def _below(owner: ActionNode, place: _Place) -> _Place:

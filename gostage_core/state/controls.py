@@ -10,6 +10,7 @@ from gostage_core.state import scripts
 from gostage_core.state.answers import answer_of, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.scripted import Scripted
+from gostage_core.state.sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,14 @@ class Controls(Scripted):
     def ask(self, run_id: str, reply_to: str) -> str:
         """Have a run's result put onto a list when it has ended: ``asked`` or ``gone``."""
         return text_of(self._run("ask", run_id, reply_to)[0])
+
+    def inspect(self, run_id: str) -> str:
+        """Say whether a run can be gone on with: ``sound`` or ``gone``.
+
+        Raises:
+            CorruptRunError: its record is damaged where every operation needs it.
+        """
+        return text_of(self._run("inspect", run_id)[0])
 
     def reply(self, run_id: str, text: str) -> str:
         """Put a run's result onto the lists that are to get it, once: ``sent`` or ``gone``."""
@@ -121,11 +130,20 @@ class Controls(Scripted):
         return answer_of(reply, "created")
 
     def purge(self, run_id: str, why: str = "") -> Answer:
-        """Forget a run that has ended: ``purged``, ``live`` (or the run above it is) or ``gone``.
+        """Forget a run that has ended: ``purged``, ``damaged``, ``live`` or ``gone``.
 
-        Given *why*, as JSON, one that has not is ended first, and child runs are forgotten with it.
+        ``damaged`` is one that is forgotten too, whatever was left of it; ``live`` one that has not
+        ended, or that the run above it may still ask for.
+
+        Given *why*, as JSON, one that has not is ended first, and child runs are forgotten with it;
+        and one that cannot be read is forgotten too.
         """
-        return answer_of(self._run("purge", run_id, self.settings.window, why), "purged")
+        reply = self._run("purge", run_id, self.settings.window, why)
+        answer = answer_of(reply, "purged", "damaged")
+        if answer.word == "damaged":
+            with our_errors(run_id, self.settings.redis_url):
+                sweep(self.client, self.keys, run_id)
+        return answer
 
     def push(self, queue: str, texts: list[str], head: bool) -> None:
         """Put messages onto a queue of the broker, where that is this very server."""

@@ -86,6 +86,11 @@ class Keys:
         return key
 
 
+def escaped(text: str) -> str:
+    """Return *text* as a pattern of SCAN that matches nothing else."""
+    return "".join(f"\\{c}" if c in "\\*?[]" else c for c in text)
+
+
 _IN_LUA: Final = re.compile(r"K\.(?P<name>\w+)\((?P<arguments>[^()]*)\)")
 
 

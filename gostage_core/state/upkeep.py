@@ -15,6 +15,7 @@ from gostage_core.state.answers import (
     texts_of,
 )
 from gostage_core.state.client import our_errors
+from gostage_core.state.keys import escaped
 from gostage_core.state.scripted import HOLD_MS, Scripted
 
 if TYPE_CHECKING:
@@ -147,11 +148,6 @@ class Upkeep(Scripted):
         """
         with our_errors(url=self.settings.redis_url):
             self.client.zadd(self.keys.of("alive"), {process: 0})
-
-
-def escaped(text: str) -> str:
-    """Return *text* as a pattern of SCAN that matches nothing else."""
-    return "".join(f"\\{c}" if c in "\\*?[]" else c for c in text)
 
 
 def _members(reply: object) -> tuple[Member, ...]:

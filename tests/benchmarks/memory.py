@@ -42,8 +42,9 @@ class Course:
         workflow = Workflow("w")
         workflow.add_stage(Stage("s", [Nothing() for _ in range(_ACTIONS)]))
         self._arguments = NewRun(
-            "r", "n", workflow.definition(), '{"actor":"x"}', state.settings.bounds
-        ).arguments()
+            run_id="r", nonce="n", definition=workflow.definition(), details='{"actor":"x"}',
+            bounds=state.settings.bounds,
+        ).arguments()  # fmt: skip
 
     def new(self) -> str:
         """Submit a run."""

@@ -125,6 +125,7 @@ def go_another_way(bench: Bench) -> None:
     for _ in range(2):
         bench.step()
     runs[1].pause("later", actor="ana")
+    runs[0].why()
     bench.runner.throttles.set("bank", concurrency=2)
     runs[1].resume()
     for run in runs:

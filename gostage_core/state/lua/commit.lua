@@ -56,6 +56,9 @@ if number() == 1 then
   end
 end
 
+if undo ~= "" then
+  call("LLEN", K.undo(id)) -- damage there shows before the first write
+end
 apply_changes(run, changes)
 if value ~= "" then
   call("HSET", K.plan(id), "v" .. n, value)

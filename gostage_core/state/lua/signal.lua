@@ -43,8 +43,9 @@ local function next_waiting()
   end
 end
 
+local kept = count_kept(id)
 local n, which = next_waiting()
-if not n and tonumber(call("HGET", K.inbox(id), "c") or 0) >= most then
+if not n and kept >= most then
   return { "full" }
 end
 is_known(id, signal)

@@ -118,6 +118,7 @@ end
 --- @include "inbox"
 waits.signal = function()
   local which, name, type_, timeout, refusal = arg(), arg(), arg(), number(), arg()
+  count_kept(id)
   return nil, function()
     local known = call("HGET", K.plan(id), "d" .. n .. " s" .. which)
     if refusal ~= "" then

@@ -135,7 +135,7 @@ end
 --- The child run that an entry waits for, while it goes on.
 local function child_of(run, n)
   local child = call("HGET", K.plan(run.id), "u" .. n)
-  local its = child and load_run(child)
+  local its = child and run_beside(child)
   return its and not TERMINAL[its.status] and its or nil
 end
 

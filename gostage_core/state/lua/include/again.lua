@@ -101,7 +101,7 @@ end
 --- was compensated has done nothing.
 local function reopen_child(run, r)
   local child = call("HGET", K.plan(run.id), "u" .. r.n)
-  local its = child and load_run(child)
+  local its = child and run_beside(child)
   if not its or call("HGET", K.run(child), "compensated") == "1" then
     return false, false
   elseif its.status == "completed" or its.status == "bailed" then

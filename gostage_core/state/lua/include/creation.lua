@@ -49,8 +49,8 @@ local function in_the_way(new)
   elseif new.on_conflict ~= "replace" then
     return "exists", same
   end
-  local its = load_run(same)
-  if not TERMINAL[its.status] then
+  local its = run_beside(same)
+  if its and not TERMINAL[its.status] then
     ask_to_end(its, "cancelled", cjson.encode({ actor = "run " .. new.id, reason = "it takes the place" }), new.grace)
   end
 end

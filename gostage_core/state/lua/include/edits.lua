@@ -46,8 +46,9 @@ local function check_limit(run, what, count)
     return nil
   end
   local v = call("HMGET", K.run(run.id), "added_" .. what, "most_" .. what)
-  local most = tonumber(v[2])
-  if most and tonumber(v[1] or 0) + count > most then
+  check_count(v[1], "header")
+  check_count(v[2], "header")
+  if v[2] and tonumber(v[1] or 0) + count > tonumber(v[2]) then
     return { "limit", "max_added_" .. what, v[2] }
   end
 end

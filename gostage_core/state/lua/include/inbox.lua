@@ -7,6 +7,14 @@
 --- @include "memo"
 local REMEMBERED = 1000
 
+--- How many signals are kept. Damage of the numbers shows here, before the first write.
+local function count_kept(run_id)
+  local v = call("HMGET", K.inbox(run_id), "n", "c")
+  check_count(v[1], "inbox")
+  check_count(v[2], "inbox")
+  return tonumber(v[2] or 0)
+end
+
 --- Whether a signal of this id came before; it is remembered from now on.
 local function is_known(run_id, signal)
   if call("HEXISTS", K.inbox(run_id), "i" .. signal) == 1 then

@@ -13,7 +13,7 @@ local function hold(run, r, details)
     call("ZREM", K.wake(), run.id .. " " .. r.n)
   end
   local child = r.state == "w" and call("HGET", K.plan(run.id), "u" .. r.n)
-  local its = child and load_run(child)
+  local its = child and run_beside(child)
   if its and not TERMINAL[its.status] then
     pause(its, cjson.encode({ actor = "run " .. run.id }))
   end
@@ -39,7 +39,7 @@ end
 local function release(run, r)
   set_going(run, r)
   local child = r.state == "w" and call("HGET", K.plan(run.id), "u" .. r.n)
-  local its = child and load_run(child)
+  local its = child and run_beside(child)
   if its and its.paused == cjson.encode({ actor = "run " .. run.id }) then
     unpause(its, its.paused)
   end

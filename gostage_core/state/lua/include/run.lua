@@ -9,11 +9,12 @@ local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = t
 --- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
   local v = call("HMGET", K.run(id), "status", "stop", "schema", "revision", "retention", "submitted",
-    "bytes", "nodes", "longest", "most_bytes", "drain", "paused", "verdict", "grace")
+    "bytes", "nodes", "longest", "most_bytes", "busy", "outside", "forgotten", "drain", "paused", "verdict", "grace")
   if not v[1] then
     return nil
   end
-  for i = 3, 10 do
+  v[13] = v[13] or "0"
+  for i = 3, 13 do
     if not string.match(v[i] or "", "^%d+$") or #v[i] > LONGEST then
       error("CORRUPT header of the run")
     end
@@ -30,7 +31,20 @@ local function load_run(id)
   longest[id] = tonumber(v[9])
   return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
            retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), most_bytes = tonumber(v[10]),
-           drain = v[11] or nil, paused = v[12] or nil, verdict = v[13] or nil, grace = tonumber(v[14] or nil) }
+           drain = v[14] or nil, paused = v[15] or nil, verdict = v[16] or nil, grace = tonumber(v[17] or nil) }
+end
+
+--- Another run that has to do with the one at hand, or nil: damage there is not its own.
+local function run_beside(id)
+  local sound, run = pcall(load_run, id or "")
+  return sound and run or nil
+end
+
+--- Refuses a counter that is no number: found before the first write, for it would stop the script later.
+local function check_count(text, what)
+  if text and (not string.match(text, "^%d+$") or #text > LONGEST) then
+    error("CORRUPT " .. what .. " of the run")
+  end
 end
 
 local function set_status(run, status)

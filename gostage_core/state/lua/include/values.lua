@@ -216,24 +216,37 @@ local function apply_changes(run, changes)
   end
 end
 
+--- Forgets what was replaced before `at`: who forks the run from there is told so.
+local function lose_past(run, at)
+  call("DEL", K.past(run))
+  call("HSET", K.run(run), "past_lost", at, "past", 0)
+end
+
+--- Adds to what was replaced: how many bytes all of it has, or nil where what is there is damaged.
+local function add_past(run, text)
+  local length = redis.pcall("RPUSH", K.past(run), text)
+  return tonumber(length) and tonumber(redis.pcall("HINCRBY", K.run(run), "past", #text))
+end
+
 --- Keeps what was replaced for who forks the run from a time before, the youngest up to so many bytes.
 local function keep_replaced()
   for run, of in pairs(replaced) do
     local v = call("HMGET", K.run(run), "most_past", "forgotten")
-    local most = tonumber(v[1] or 0)
+    local most = tonumber(v[1] or 0) or 0
     local at = call("LLEN", K.journal(run)) + tonumber(v[2] or 0)
-    if of.bytes > most then
-      call("DEL", K.past(run))
-      call("HSET", K.run(run), "past_lost", at, "past", 0)
-    else
-      local text = cjson.encode({ at, of.keys })
-      call("RPUSH", K.past(run), text)
-      local size = call("HINCRBY", K.run(run), "past", #text)
-      while size > most do
-        local oldest = call("LPOP", K.past(run)) or error("CORRUPT past of the run")
-        size = call("HINCRBY", K.run(run), "past", -#oldest)
-        call("HSET", K.run(run), "past_lost", string.match(oldest, "^%[(%d+)"))
+    local size = of.bytes <= most and add_past(run, cjson.encode({ at, of.keys }))
+    if not size then
+      lose_past(run, at)
+    end
+    while size and size > most do
+      local oldest = call("LPOP", K.past(run))
+      local cut = oldest and string.match(oldest, "^%[(%d+)")
+      if not cut then
+        lose_past(run, at)
+        break
       end
+      size = call("HINCRBY", K.run(run), "past", -#oldest)
+      call("HSET", K.run(run), "past_lost", cut)
     end
   end
   replaced = {}

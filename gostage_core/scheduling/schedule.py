@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from gostage_core.errors import ScheduleNotFoundError
 from gostage_core.moments import moment
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from gostage_core.run import Run
     from gostage_core.scheduling.plan import CatchUp, Overlap
     from gostage_core.state.answers import Answer
     from gostage_core.state.operations import State
@@ -58,7 +59,7 @@ class Schedule:
         StoreUnavailableError: the server does not answer.
     """
 
-    def __init__(self, state: State, name: str, submitted: Callable[[str, Answer], Any]) -> None:
+    def __init__(self, state: State, name: str, submitted: Callable[[str, Answer], Run]) -> None:
         self.name = name
         self._state = state
         self._submitted = submitted
@@ -90,7 +91,7 @@ class Schedule:
         """Forget it; its runs stay."""
         self._adjust("remove", {"actor": actor})
 
-    def trigger(self, reason: str = "", *, actor: str = OPERATOR) -> Any:
+    def trigger(self, reason: str = "", *, actor: str = OPERATOR) -> Run:
         """Submit a run now, whatever its times and its last run; return the run."""
         return self._submitted(*trigger(self._state, self._read(), reason=reason, actor=actor))
 

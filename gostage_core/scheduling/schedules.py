@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gostage_core.authoring.definition import WorkflowDefinition
     from gostage_core.authoring.workflow import Workflow
     from gostage_core.duration import Duration
+    from gostage_core.run import Run
     from gostage_core.scheduling.plan import CatchUp, Overlap
     from gostage_core.state.answers import Answer
     from gostage_core.state.operations import State
@@ -32,7 +33,7 @@ class Schedules:
     """
 
     def __init__(
-        self, state: State, prepare: Prepare, submitted: Callable[[str, Answer], Any]
+        self, state: State, prepare: Prepare, submitted: Callable[[str, Answer], Run]
     ) -> None:
         self._state = state
         self._prepare = prepare

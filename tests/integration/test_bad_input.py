@@ -178,7 +178,6 @@ def test_a_worker_that_does_not_agree_with_the_parameters_leaves_the_action_to_o
         lambda: contextlib,
         lambda: Settings,
     ],
-    ids=str,
 )
 def test_what_cannot_be_stored_says_where_it_is_and_what_to_do_instead(
     bench: Bench, make: Callable[[], Any]

@@ -170,3 +170,31 @@ def test_who_is_fenced_leaves_what_else_its_books_have(memory_bench: Bench) -> N
     assert ended is not None
     assert ended.word == "fenced"
     assert list(state.claims_of("w").values()) == [f"{late.run_id} {entry}"]
+
+
+def test_a_claim_that_comes_after_its_run_was_retried_takes_nothing_up(memory_bench: Bench) -> None:
+    run = memory_bench.submit(workflow(s="a"))
+    state, entry = memory_bench.state, memory_bench.post.messages.popleft().entry
+
+    def claim() -> Claim | str:
+        return state.claim(run.run_id, entry, nonce="n", process="p", slot="1", mark="")
+
+    first = claim()
+    assert isinstance(first, Claim)
+    state.fail(first, delay=None, policy="fail", failure="{}", details="{}")
+    run.retry()
+    assert claim() == "done"  # sent twice, and late the second time: nobody would do it
+
+
+def test_a_run_that_is_paused_on_its_way_to_its_end_gets_there_when_it_is_cancelled_again(
+    memory_bench: Bench,
+) -> None:
+    run = memory_bench.submit(workflow(s="a"))
+    entry = memory_bench.post.messages.popleft().entry
+    held = memory_bench.state.claim(run.run_id, entry, nonce="n", process="p", slot="1", mark="")
+    assert isinstance(held, Claim)
+    run.cancel()
+    run.pause()
+    assert run.status is RunStatus.PAUSED
+    run.cancel()
+    assert run.status is RunStatus.RUNNING

@@ -450,6 +450,8 @@ ask_to_end = function(run, status, why, grace)
   if not run.stop and not run.verdict then
     jot(run.id, "run.halting", 0, run.revision, why)
     halt(run, status, why)
+  elseif run.stop and run.paused then
+    lift_pause(run) -- it was paused on its way to its end
   end
   if grace and run.stop and not TERMINAL[run.status] then
     pcall(set_grace, run, grace) -- where the plan is damaged, what can be reached

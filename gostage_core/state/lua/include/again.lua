@@ -25,7 +25,7 @@ local function mark(run, n)
   elseif AGAIN[state] then
     one.state, one.ended = "p", 0
     if r then
-      r.fails, r.lost, r.began, r.token = 0, 0, 0, ""
+      r.fails, r.lost, r.began = 0, 0, 0
       save_record(run.id, r)
       jot(run.id, "action.reopened", n, run.revision)
     else

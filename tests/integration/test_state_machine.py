@@ -23,6 +23,7 @@ from gostage_core.authoring.waits import (
     Wait,
 )
 from gostage_core.state.answers import Claim, CommitParts
+from tests.support.turnstile import server_of
 
 if TYPE_CHECKING:
     from gostage_core import Run
@@ -99,6 +100,12 @@ class Watcher:
             else:
                 by = name if n == entry and name in OWN else "advance"
             self.seen.add((old, new, by))
+
+
+@pytest.fixture
+def bench(memory_bench: Bench) -> Bench:
+    """Time stands still unless the test lets it pass."""
+    return memory_bench
 
 
 @pytest.fixture
@@ -241,6 +248,8 @@ def go_through_deadlines(bench: Bench) -> None:
 
 def expired(bench: Bench, run: Run) -> None:
     while not run.status.is_terminal:
+        server_of(bench).clock.advance(1)
+        bench.state.renew(["p"])
         bench.rescuer.tick()
 
 
@@ -297,6 +306,15 @@ def go_through_time_and_control(bench: Bench) -> None:
     bench.drain(run)
     bench.drain(submit(bench, Listening(timeout=9)))
 
+    run = submit(bench, fine.s(), fine.s())
+    held = claim(bench, run)
+    run.cancel()
+    bench.pass_time()
+    assert run.status.is_terminal
+    assert bench.state.commit(held, have="", parts=CommitParts()).word == "fenced"
+
+
+def go_through_a_throttle(bench: Bench) -> None:
     one = fine.s().options(throttle=Throttle("one", concurrency=1))
     run = submit(bench, one, one, one, one, parallel=True)
     first = claim(bench, run)
@@ -317,6 +335,8 @@ def go_through_time_and_control(bench: Bench) -> None:
     bench.state.fail(first, delay=None, policy="fail", failure=FAILURE, details="{}")
     bench.drain(run)
 
+
+def go_through_retries(bench: Bench) -> None:
     run = submit(bench, broken.s(), fine.s(), fine.s())
     bench.drain(run)
     run.retry(skip=["fine"])
@@ -352,13 +372,6 @@ def go_through_time_and_control(bench: Bench) -> None:
             run.retry(skip=run.cancel() or ["broken"])
         bench.drain(run)
 
-    run = submit(bench, fine.s(), fine.s())
-    held = claim(bench, run)
-    run.cancel()
-    bench.pass_time()
-    assert run.status.is_terminal
-    assert bench.state.commit(held, have="", parts=CommitParts()).word == "fenced"
-
 
 def one_at_a_time(bench: Bench, count: int) -> Run:
     workflow = Workflow("w")
@@ -389,6 +402,8 @@ def test_every_arrow_of_the_diagram_is_taken_and_no_other(bench: Bench, watcher:
     go_through_everything(bench)
     go_through_waits_and_edits(bench)
     go_through_time_and_control(bench)
+    go_through_a_throttle(bench)
+    go_through_retries(bench)
     go_through_deadlines(bench)
     text = ARCHITECTURE.read_text(encoding="utf-8")
     drawn = {

@@ -155,7 +155,7 @@ def keep_a_schedule(bench: Bench) -> None:
 def overrun(bench: Bench) -> None:
     """Let an action pass its deadline, and go on behind it."""
     late = Workflow("late")
-    late.add_stage("s").add(Sleep(60).options(deadline=0.1, on_error="continue"), undo.s())
+    late.add_stage("s").add(Sleep(60).options(deadline=1, on_error="continue"), undo.s())
     run = bench.submit(late)
     bench.step()
     while not bench.post.messages:

@@ -6,8 +6,9 @@ from gostage_core.authoring.definition import Addition, Limits
 from gostage_core.authoring.middleware import Middleware
 from gostage_core.authoring.retry import NoRetry, Retry, RetryAfter
 from gostage_core.authoring.stage import quorum
+from gostage_core.authoring.throttle import Throttle
 from gostage_core.authoring.workflow import Stage, Workflow
-from gostage_core.bulk import EditOutcome, RunEdits
+from gostage_core.bulk import EditOutcome, RunBatch, RunEdits, RunOutcome
 from gostage_core.canvas.link import run_signature
 from gostage_core.composition.branch import Branch, otherwise, when
 from gostage_core.composition.canvas_parts import Gather as _Gather  # noqa: F401 - registers it
@@ -15,27 +16,34 @@ from gostage_core.composition.celery_task import CeleryTask
 from gostage_core.composition.for_each import ForEach
 from gostage_core.composition.repeat import Repeat
 from gostage_core.composition.run_workflow import RunWorkflow
+from gostage_core.composition.sleep import Sleep
+from gostage_core.composition.wait_for_signal import WaitForSignal
 from gostage_core.context import ActionContext
 from gostage_core.errors import (
     AccessRefusedError,
     ActionNotFoundError,
     ActionTimeoutError,
+    BackpressureError,
     BrokerUnavailableError,
     CanvasError,
     ChildCancelledError,
     ConditionTypeError,
     ConfigurationError,
     CorruptRunError,
+    CorruptScheduleError,
     CorruptValueError,
     DeadlineExceededError,
     DefinitionError,
     DuplicateActionError,
     DuplicateStageError,
+    ForkError,
     GostageError,
+    HistoryLostError,
     HookError,
     InvalidActionError,
     InvalidKeyError,
     InvalidResourceError,
+    InvalidScheduleError,
     InvalidWorkflowError,
     KeyConflictError,
     KeyNotFoundError,
@@ -45,6 +53,7 @@ from gostage_core.errors import (
     PlanError,
     PlanLimitError,
     PoisonedError,
+    PreparedRunError,
     ProcessDiedError,
     RepeatLimitError,
     ResourceError,
@@ -55,10 +64,16 @@ from gostage_core.errors import (
     RunNotFoundError,
     RunStateError,
     RunTimeoutError,
+    ScheduleError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
     ServerUnfitError,
+    SignalLimitError,
+    SignalTimeoutError,
     StageFinishedError,
     StageNotFoundError,
     StoreError,
+    StoreFullError,
     StoreTypeError,
     StoreUnavailableError,
     UnavailableError,
@@ -92,16 +107,22 @@ from gostage_core.planning.outline import (
 )
 from gostage_core.planning.plan_edit import PlanEdit
 from gostage_core.planning.stage_selection import PlannedStage, StageSelection, StageView
+from gostage_core.prepared import PreparedRun
+from gostage_core.reasons import Reason
 from gostage_core.resources import Resources
 from gostage_core.result import ActionResult, Plan, RunResult, StageResult
 from gostage_core.run import Run
 from gostage_core.runner import Runner
+from gostage_core.scheduling.schedule import Schedule, ScheduleInfo
+from gostage_core.scheduling.schedules import Schedules
 from gostage_core.settings import Settings
 from gostage_core.status import ActionStatus, RunStatus
 from gostage_core.store import Metadata
 from gostage_core.summary import RunSummary
+from gostage_core.throttles import ThrottleInfo, Throttles
 from gostage_core.values.key import Key
 from gostage_core.values.types import stored
+from gostage_core.why import Why
 
 __all__ = [
     "AccessRefusedError",
@@ -114,6 +135,7 @@ __all__ = [
     "ActionStatus",
     "ActionTimeoutError",
     "Addition",
+    "BackpressureError",
     "Branch",
     "BrokerUnavailableError",
     "CanvasError",
@@ -123,6 +145,7 @@ __all__ = [
     "ConditionTypeError",
     "ConfigurationError",
     "CorruptRunError",
+    "CorruptScheduleError",
     "CorruptValueError",
     "DeadlineExceededError",
     "DefinitionError",
@@ -131,12 +154,15 @@ __all__ = [
     "EditOutcome",
     "Failure",
     "ForEach",
+    "ForkError",
     "GostageError",
+    "HistoryLostError",
     "HookContext",
     "HookError",
     "InvalidActionError",
     "InvalidKeyError",
     "InvalidResourceError",
+    "InvalidScheduleError",
     "InvalidWorkflowError",
     "JournalEntry",
     "Key",
@@ -165,7 +191,10 @@ __all__ = [
     "PlannedAction",
     "PlannedStage",
     "PoisonedError",
+    "PreparedRun",
+    "PreparedRunError",
     "ProcessDiedError",
+    "Reason",
     "Repeat",
     "RepeatLimitError",
     "ResourceError",
@@ -175,11 +204,13 @@ __all__ = [
     "RetryAfter",
     "Revision",
     "Run",
+    "RunBatch",
     "RunEdits",
     "RunError",
     "RunExistsError",
     "RunFailedError",
     "RunNotFoundError",
+    "RunOutcome",
     "RunResult",
     "RunStateError",
     "RunStatus",
@@ -187,9 +218,18 @@ __all__ = [
     "RunTimeoutError",
     "RunWorkflow",
     "Runner",
+    "Schedule",
+    "ScheduleError",
+    "ScheduleExistsError",
+    "ScheduleInfo",
+    "ScheduleNotFoundError",
+    "Schedules",
     "ScopeOutcome",
     "ServerUnfitError",
     "Settings",
+    "SignalLimitError",
+    "SignalTimeoutError",
+    "Sleep",
     "Stage",
     "StageFilter",
     "StageFinishedError",
@@ -198,9 +238,13 @@ __all__ = [
     "StageSelection",
     "StageView",
     "StoreError",
+    "StoreFullError",
     "StoreInjection",
     "StoreTypeError",
     "StoreUnavailableError",
+    "Throttle",
+    "ThrottleInfo",
+    "Throttles",
     "TimeLimit",
     "Timing",
     "UnavailableError",
@@ -209,6 +253,8 @@ __all__ = [
     "UnknownMiddlewareError",
     "UnknownTypeError",
     "ValueTooLargeError",
+    "WaitForSignal",
+    "Why",
     "Workflow",
     "action",
     "condition",

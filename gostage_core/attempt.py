@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
-import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.authoring.definition import ActionDefinition
 from gostage_core.authoring.middleware import built
 from gostage_core.authoring.registry import registry
-from gostage_core.authoring.waits import ChildRun, Delivery, Group, HookReport
+from gostage_core.authoring.waits import (
+    ChildRun,
+    Delivery,
+    Group,
+    HookReport,
+    SignalWait,
+    Timer,
+)
+from gostage_core.composition.composite import Composite
 from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
     CorruptRunError,
@@ -31,24 +38,26 @@ from gostage_core.errors import (
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
-from gostage_core.plan import check_plan_size
+from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
-from gostage_core.port import AttemptPort, new_nonce
+from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
+from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
-from gostage_core.state.operations import NOTHING, Claim, CommitParts, Next
 from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
 from gostage_core.verdict import (
+    Limit,
     end_unreadable,
     entry_of,
     failure_at,
+    missed_wait,
     next_try,
-    overtime,
     report_failure,
 )
-from gostage_core.waiting import child_id, waiting_arguments
+from gostage_core.waiting import waiting_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,15 +68,22 @@ if TYPE_CHECKING:
     from gostage_core.authoring.waits import Wait
     from gostage_core.plan import Entry
     from gostage_core.resources import Resources
-    from gostage_core.state.operations import Answer, State
+    from gostage_core.state.answers import Answer
+    from gostage_core.state.operations import State
     from gostage_core.timeout import Guard
 
     Isolate = Callable[[Claim, Entry, str], "Ended"]
 
 logger: Final = logging.getLogger(__name__)
 
+_NONE: Final = (0,)
+"""No changes of the store, as the scripts read them."""
+
 _UNKNOWN_DELAY: Final = 1.0
 """How long an action that this worker does not know is left to others at first, in seconds."""
+
+_TAKEN_AWAY: Final = frozenset({"gone", "fenced"})
+"""What an attempt is told at its end that nobody waits for: its slot is on the books still."""
 
 _LONGEST_LABEL: Final = 18
 """Digits in the label of a message: more than any plan has entries for."""
@@ -93,6 +109,10 @@ class Ended:
     next: Next = NOTHING
 
 
+def _this_thread() -> str:
+    return str(threading.get_ident())
+
+
 def _nowhere(*_args: object, **_options: object) -> None:
     raise GostageError("no Celery app is at hand here to publish another task through")
 
@@ -110,6 +130,8 @@ class Place:
     """Publishes a message of another Celery task, as ``Celery.send_task`` does."""
     isolate: Isolate | None = None
     """Does an attempt in a process of its own; ``None`` in such a process."""
+    slot: Callable[[], str] = _this_thread
+    """Names where in the process an attempt is made: there is one at a time in each slot."""
 
 
 class Executor:
@@ -146,8 +168,8 @@ class Executor:
             return Ended("damaged")
 
     def _attempt(self, run_id: str, label: str, mark: str, have: str) -> Ended:
-        nonce = new_nonce()
-        slot = str(threading.get_ident())
+        nonce = self._state.machine.token(8)
+        slot = self._place.slot()
         claim = self._patiently(
             lambda: self._state.claim(
                 run_id, label, nonce=nonce, process=self._place.process, slot=slot, mark=mark
@@ -162,8 +184,15 @@ class Executor:
             # It runs nowhere any more, and its process lives: only the rescuer can see that.
             self._patiently(partial(self._state.abandon, claim, self._place.process, slot))
             raise
+        if ended.word in _TAKEN_AWAY:
+            self._leave_slot(claim, slot)
         self._reached(Moment.COMMITTED)
         return ended
+
+    def _leave_slot(self, claim: Claim, slot: str) -> None:
+        """Take what was taken away off the books, and nothing else that they have there."""
+        process, place = self._place.process, (claim.run_id, claim.entry)
+        self._patiently(partial(self._state.lose, *place, process, slot, counted=False))
 
     def _work_if_sound(self, claim: Claim, have: str) -> Ended:
         """Work; or end a run whose record is too damaged for it, while it can still be ended."""
@@ -182,6 +211,8 @@ class Executor:
         """Have the attempt done in a process of its own, which ends it unless it dies."""
         try:
             return isolate(port.claim, port.entry, have)
+        except AttemptLostError:
+            return Ended("fenced")
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except Exception as error:  # noqa: BLE001 - the death of that process is the attempt's failure
@@ -204,46 +235,51 @@ class Executor:
     def _conclude(
         self, action: Action, around: Sequence[Middleware], port: AttemptPort, have: str
     ) -> Ended:
-        context, timeout = port.context, port.entry.timeout
+        context, limit = port.context, Limit.of_try(port.entry.timeout)
         given_up: list[Ended] = []
 
         def give_up() -> None:
             context.give_up()
-            given_up.append(self._fail(port, overtime(timeout)))
+            given_up.append(self._fail(port, limit.error))
 
         try:
             with self._place.resources() as context.resources:
-                timeout = limited(around, context, timeout)
-                with self._place.guard(timeout, give_up):
+                limit = Limit.of_try(limited(around, context, port.entry.timeout))
+                limit = limit.within(port.entry.deadline, port.claim.left)
+                with self._place.guard(limit.seconds, give_up):
                     value = wrapped(around, context, partial(action.execute, context))
                 if given_up:
-                    raise overtime(timeout)  # its resources keep nothing of it either
+                    raise limit.error  # its resources keep nothing of it either
         except AttemptLostError:
             return Ended("fenced")
         except BailSignal as signal:
             return self._commit(port, None, have, bail=signal)
         except OvertimeSignal:
-            return self._fail(port, overtime(timeout))
+            return self._fail(port, limit.error)
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
             return given_up[0] if given_up else self._fail(port, error)
         self._reached(Moment.BODY_DONE)
+        if context.asked and isinstance(value, SignalWait) and isinstance(action, Composite | Hook):
+            return self._fail(port, _waits_already(port.entry.name, value.name))
         ended = self._end(port, value, have)
         # Where its timeout ended it, another thread was told what comes next, and has not sent it.
         return given_up[0] if given_up else ended
 
     def _end(self, port: AttemptPort, value: Any, have: str) -> Ended:
-        if isinstance(value, Group | ChildRun | Delivery):
+        if isinstance(value, Group | ChildRun | Delivery | Timer | SignalWait):
             return self._wait(port, value)
         return self._commit(port, value, have)
 
     def _wait(self, port: AttemptPort, wait: Wait) -> Ended:
         try:
-            _refuse_changes(port)
             parts = waiting_arguments(wait, port.claim, port.entry, self._state.settings)
             check_plan_size(f"what {port.entry.name!r} waits for", parts, self._limit)
-            changes = port.context.store.arguments()
+            changes: Sequence[object] = _NONE  # a body begins from the top when its signal has come
+            if not isinstance(wait, SignalWait):
+                _refuse_changes(port)
+                changes = port.context.store.arguments()
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
         answer = self._patiently(lambda: self._state.wait(port.claim, changes=changes, parts=parts))
@@ -256,9 +292,7 @@ class Executor:
             parts = self._parts(port, value, bail)
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
-        answer = self._patiently(
-            lambda: self._state.commit(port.claim, have=have, order=port.entry.order, parts=parts)
-        )
+        answer = self._patiently(lambda: self._state.commit(port.claim, have=have, parts=parts))
         return self._ended(port, answer)
 
     def _parts(self, port: AttemptPort, value: Any, bail: BailSignal | None) -> CommitParts:
@@ -270,13 +304,14 @@ class Executor:
             changes=store.arguments(),
             bail=json.dumps({"reason": bail.reason or "bailed"}) if bail else "",
             value=encoded_result(entry.name, value, self._most_bytes) if collects else b"",
+            undo=_undo(entry),
             report=_report(value) if isinstance(value, HookReport) else (),
-            **change_arguments(port, self._limit),
+            planned=change_arguments(port, self._limit),
         )
 
     def _ended(self, port: AttemptPort, answer: Answer) -> Ended:
         """Take the answer of the server; what it refuses is the attempt's failure."""
-        if answer.word == "refused":
+        if answer.word in ("refused", "full"):
             return self._fail(port, port.misfit(answer))
         if answer.word in _REFUSALS:
             return self._fail(port, _REFUSALS[answer.word](port, answer.details))
@@ -285,8 +320,11 @@ class Executor:
     def _fail(self, port: AttemptPort, error: BaseException) -> Ended:
         entry, claim = port.entry, port.claim
         failure = failure_at(entry, claim, error)
-        delay = next_try(entry, error, claim.fails + 1)
-        answer = self._patiently(lambda: report_failure(self._state, claim, entry, failure, delay))
+        delay = next_try(entry, error, claim.fails + 1, self._state.machine.random())
+        missed = missed_wait(error)
+        answer = self._patiently(
+            lambda: report_failure(self._state, claim, entry, failure, delay, missed)
+        )
         return Ended(answer.word, answer.next)
 
     def _interrupted(self, port: AttemptPort, error: KeyboardInterrupt | SystemExit) -> Ended:
@@ -303,11 +341,11 @@ class Executor:
     def _release(self, claim: Claim, delay: float, reason: str) -> Ended:
         details = json.dumps({"released": reason[:2000], "worker": self._place.process})
         answer = self._patiently(lambda: self._state.release(claim, delay=delay, reason=details))
-        return Ended(answer.word)
+        return Ended(answer.word, answer.next)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
         """Ask again until the server answers: a restart of Redis is waited for, not failed."""
-        pause = 0.05
+        machine, pause = self._state.machine, 0.05
         while True:
             try:
                 return call()
@@ -315,7 +353,7 @@ class Executor:
                 if self._place.stopping():
                     raise
                 logger.warning("the Redis server does not answer; asking again in %.2f s", pause)
-                time.sleep(pause * (1 + random.random()))  # noqa: S311 - spreads workers, no secret
+                machine.sleep(pause * (1 + machine.random()))
                 pause = min(pause * 2, 1.0)
 
 
@@ -333,7 +371,7 @@ _REFUSALS: Final[dict[str, Callable[[AttemptPort, tuple[str, ...]], GostageError
     ),
     "conflict": lambda port, details: PlanConflictError(port.claim.run_id, details[0]),
     "limit": _beyond_limit,
-    "taken": lambda port, _: RunExistsError(child_id(port.claim)),
+    "taken": lambda _, details: RunExistsError(details[0]),
 }
 """What an answer of the server means that refuses what an attempt would do."""
 
@@ -345,6 +383,21 @@ def _refuse_changes(port: AttemptPort) -> None:
             f"{port.entry.name!r} waits for others now, and what changes the plan commits at its "
             f"end alone; conditions, and what wraps such an action, leave that to actions"
         )
+
+
+def _waits_already(name: str, signal: str) -> PlanError:
+    """Return why what is around a composite cannot wait: it would be taken for a phase of that."""
+    return PlanError(
+        f"{name!r} waits by itself; no condition of it, and nothing around it, can wait for signal "
+        f"{signal!r} too: put a WaitForSignal before it, and let a condition read what it stored"
+    )
+
+
+def _undo(entry: Entry) -> str:
+    """Return how the action is undone, should its run fail; empty where nothing is."""
+    if entry.compensate is None:
+        return ""
+    return undo_text(entry, ActionDefinition.model_validate(entry.compensate))
 
 
 def _report(report: HookReport) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Edits of many runs: found first, then each edited by itself."""
+"""What is done to many runs: found first, then each by itself."""
 
 from __future__ import annotations
 
@@ -87,3 +87,46 @@ class RunEdits:
             else:
                 return plan.changes
         raise AssertionError("the last try ends with its changes or its error")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What became of one run of many."""
+
+    run_id: str
+    error: GostageError | None = None
+    """Why nothing was done to it."""
+
+
+class RunBatch:
+    """The runs that something is to be done to. Nothing is done until :meth:`apply`."""
+
+    def __init__(self, run_ids: Iterable[str], act: Callable[[str], None]) -> None:
+        self.run_ids = tuple(run_ids)
+        """The runs, the youngest first."""
+        self._act = act
+
+    def __len__(self) -> int:
+        return len(self.run_ids)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} runs>"
+
+    def apply(self) -> list[RunOutcome]:
+        """Do it to each run; return what became of each. One that refuses stops no other.
+
+        Raises:
+            StoreUnavailableError: the server does not answer; the runs so far are done.
+        """
+        return list(self.outcomes())
+
+    def outcomes(self) -> Iterator[RunOutcome]:
+        """Do as :meth:`apply`, one run at each step, and yield what became of it."""
+        for run_id in self.run_ids:
+            try:
+                self._act(run_id)
+                yield RunOutcome(run_id)
+            except UnavailableError:
+                raise
+            except GostageError as error:
+                yield RunOutcome(run_id, error)

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
 
-from gostage_core.authoring.waits import NO_ITEM
+from gostage_core.authoring.waits import NO_ITEM, SignalWait
 from gostage_core.authoring.workflow import Stage
-from gostage_core.errors import DuplicateStageError, InvalidWorkflowError, NoItemError
+from gostage_core.duration import seconds
+from gostage_core.errors import (
+    DuplicateStageError,
+    InvalidWorkflowError,
+    NoItemError,
+    SignalTimeoutError,
+    StoreTypeError,
+)
+from gostage_core.naming import check_name
 from gostage_core.planning.action_selection import AllActions
 from gostage_core.planning.additions import Additions
 from gostage_core.planning.overlay import Overlay
 from gostage_core.planning.stage_selection import StageSelection
-from gostage_core.values.codec import from_tree
+from gostage_core.signals import expected_name, read_payload
+from gostage_core.values.codec import decode, from_tree
+from gostage_core.values.types import register_annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from datetime import datetime
 
     from gostage_core.authoring.action import Action
     from gostage_core.authoring.definition import ActionDefinition
-    from gostage_core.authoring.waits import HookStart, Outcome
+    from gostage_core.authoring.waits import HookStart, Outcome, Wait
+    from gostage_core.duration import Duration
+    from gostage_core.machine import Machine
     from gostage_core.planning.action_selection import ActionSelection
     from gostage_core.planning.tree import Tree
     from gostage_core.resources import Resources
@@ -31,7 +43,10 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("gostage.action")
 
-_ASK_EVERY_SECONDS: Final = 0.5
+T = TypeVar("T")
+
+_ONCE: Final = "o"
+"""What the names begin with under which an entry remembers what it did once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,10 @@ class View:
 
 class Port(Protocol):
     """What a context needs of the engine around it."""
+
+    @property
+    def machine(self) -> Machine:
+        """Whose time counts."""
 
     def describe(self) -> tuple[View, View]:
         """Return the workflow and the stage."""
@@ -78,6 +97,15 @@ class Port(Protocol):
     def send(self, type: str, payload: object) -> None:
         """Keep a message of the attempt at once."""
 
+    def answer(self, which: int, name: str) -> bytes | None:
+        """Return what became of a wait of the entry: a mark and what came; ``None`` before."""
+
+    def remembered(self, what: str) -> bytes | None:
+        """Return what the entry remembers under a name."""
+
+    def remember(self, what: str, value: object) -> None:
+        """Keep a value for later attempts at the entry, at once."""
+
     def may_go_on(self, progress: str = "") -> bool:
         """Tell whether the attempt should go on; note its *progress* (JSON), if any."""
 
@@ -94,6 +122,17 @@ class BailSignal(BaseException):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class WaitSignal(BaseException):
+    """Ends an attempt for now: its entry waits, and holds no worker.
+
+    Not an ``Exception``, so that a body's own handler lets it pass.
+    """
+
+    def __init__(self, wait: Wait) -> None:
+        super().__init__(wait)
+        self.wait = wait
 
 
 class AttemptLostError(BaseException):
@@ -156,8 +195,10 @@ class ActionContext:
         self._stage_id = stage_id
         self._port = port
         self._views: tuple[View, View] | None = None
+        self.asked = 0
+        """How often :meth:`wait_for` was called."""
         self._cancelled = False
-        self._asked_at = time.monotonic()
+        self._asked_at = port.machine.monotonic()
         self._log: AttemptLog | None = None
 
     @property
@@ -199,8 +240,13 @@ class ActionContext:
         self._port.publish(*args, **options)
 
     @property
+    def now(self) -> datetime:
+        """The time in UTC, by the clock of this worker; in a test, by the clock that it holds."""
+        return self._port.machine.now()
+
+    @property
     def deadline(self) -> datetime | None:
-        """When the run must be done, if it was submitted with a deadline."""
+        """When this must be done: the earlier one of the deadlines of run and action."""
         return self._port.deadline()
 
     @property
@@ -222,7 +268,8 @@ class ActionContext:
 
         Asks the server at most twice a second, so a loop may look at it as often as it likes.
         """
-        if not self._cancelled and time.monotonic() - self._asked_at >= _ASK_EVERY_SECONDS:
+        machine = self._port.machine
+        if not self._cancelled and machine.monotonic() - self._asked_at >= machine.ask_every:
             self.heartbeat()
         return self._cancelled
 
@@ -268,6 +315,93 @@ class ActionContext:
     def checkpoint(self) -> None:
         """Commit the store changes so far and go on. They stay even if the attempt then fails."""
         self._port.checkpoint(self.store)
+
+    @overload
+    def wait_for(self, name: str, type: type[T], *, timeout: Duration | None = ...) -> T: ...
+    @overload
+    def wait_for(self, name: str, type: Any = ..., *, timeout: Duration | None = ...) -> Any: ...
+
+    def wait_for(self, name: str, type: Any = Any, *, timeout: Duration | None = None) -> Any:
+        """Wait for a signal to the run and return what it brings, validated as *type*.
+
+        Frees the worker: the attempt commits nothing, and its body starts from the top, as the same
+        attempt, when the signal has come. Waits are counted: the n-th one of this entry then
+        returns what it returned before, for retries too. So put effects after it, or in
+        :meth:`once`. A signal is consumed by one entry, the oldest first; one that came before
+        counts. What does not fit *type* is refused, noted in the journal, and waited on for
+        another one. For the bodies of actions, and middleware around them; a condition cannot wait.
+
+        Args:
+            name: of the signal, as :meth:`Run.signal` sends it.
+            type: what it brings; by default anything.
+            timeout: after which it is not waited for any more; time waited does not count towards
+                the action's own ``timeout``.
+
+        Raises:
+            SignalTimeoutError: none came within *timeout*. What catches it goes on so in later
+                tries too; where it fails the try, the next one waits anew.
+            InvalidKeyError: nothing can be called *name*.
+            UnknownTypeError: it brings an object of a class that is not registered here, and no
+                *type* was given.
+        """
+        limit = None if timeout is None else seconds(timeout)
+        register_annotation(type)
+        wait = SignalWait(self.asked, check_name(name), expected_name(type), limit)
+        self.asked += 1
+        answer = self._port.answer(wait.which, name)
+        if answer is None:
+            raise WaitSignal(wait)
+        try:
+            return read_payload(answer, type, name)
+        except StoreTypeError as error:
+            raise WaitSignal(replace(wait, refusal=str(error))) from error
+        except TimeoutError:
+            raise SignalTimeoutError(name, limit, wait.which) from None
+
+    @overload
+    def once(self, name: str, function: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
+    @overload
+    def once(self, name: str, function: Callable[[], T]) -> T: ...
+
+    def once(self, name: str, function: Callable[[], Any]) -> Any:
+        """Return what *function* returns, which is called once for this entry of the plan.
+
+        What it returns is kept at once, whatever becomes of the attempt; later attempts are given
+        that, and call nothing. What it raises is not kept. A worker that dies between the call and
+        the keeping, or freezes so long that another one takes over, has it called again: give the
+        other side ``ctx.idempotency_key`` too, where it takes one. An ``async`` function is
+        awaited: ``await ctx.once("charge", charge)``.
+
+        Args:
+            name: of what is done, unique in the action.
+            function: takes nothing; what it returns must be something that the store can hold.
+
+        Raises:
+            NotStorableError: what it returned cannot be kept; it *was* called.
+            InvalidKeyError: nothing can be called *name*.
+        """
+        what = _ONCE + check_name(name)
+        if inspect.iscoroutinefunction(function):
+            return self._once_awaited(what, function)
+        kept = self._port.remembered(what)
+        if kept is not None:
+            return decode(kept)
+        value = function()
+        if inspect.isawaitable(value):
+            raise TypeError(
+                f"once({name!r}, …) was given a function that returns something to be awaited; "
+                f"give it the async function itself, or functools.partial of it"
+            )
+        self._port.remember(what, value)
+        return value
+
+    async def _once_awaited(self, what: str, function: Callable[[], Awaitable[Any]]) -> Any:
+        kept = self._port.remembered(what)
+        if kept is not None:
+            return decode(kept)
+        value = await function()
+        self._port.remember(what, value)
+        return value
 
     def add_action(self, *actions: Action) -> None:
         """Add *actions* right after this one, in this order, ahead of what was planned.
@@ -335,7 +469,7 @@ class ActionContext:
         return self._overlay
 
     def _ask(self, progress: str) -> None:
-        self._asked_at = time.monotonic()
+        self._asked_at = self._port.machine.monotonic()
         if not self._port.may_go_on(progress):
             self._cancelled = True
 

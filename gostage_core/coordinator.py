@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from gostage_core.broker.direct import DirectLine, Link
-    from gostage_core.state.operations import Next, Ready
+    from gostage_core.state.answers import Next, Ready
 
 logger: Final = logging.getLogger(__name__)
 
 _BATCH: Final = 200
+_HEAD: Final = {HEAD_HEADER: "1"}
 _HARD_LIMIT_GRACE: Final = 3.0
 """How long a pool's child that does not answer to its timeout may live on, in seconds."""
 
@@ -43,18 +44,26 @@ class Coordinator:
         self._line = line
         self.queue = queue
 
-    def send(self, run_id: str, following: Next, trail: Trail = NOWHERE) -> None:
+    def send(
+        self, run_id: str, following: Next, trail: Trail = NOWHERE, *, head: bool = False
+    ) -> None:
         """Publish what *following* says; one message for a chain, one a member for a group.
+
+        At the *head* of the queue, all of it or what says so itself, it comes before what was sent
+        since, and says nothing about that.
 
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
-        links = [self._link(run_id, ready) for ready in following.ready]
-        if following.mode == "chain":
-            self._publish([links[::-1]], trail)
-        elif following.mode == "group":
-            for start in range(0, len(links), _BATCH):
-                self._publish([[link] for link in links[start : start + _BATCH]], trail)
+        messages = following.messages()
+        for headers in (_HEAD, {}):
+            chains = [
+                [self._link(run_id, ready) for ready in reversed(message)]
+                for message in messages
+                if (head or message[0].head) == bool(headers)
+            ]
+            for start in range(0, len(chains), _BATCH):
+                self._publish(chains[start : start + _BATCH], trail, headers=headers)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         """Publish one message at the head of its queue, in place of one that was lost.
@@ -62,7 +71,7 @@ class Coordinator:
         Raises:
             BrokerUnavailableError: the broker does not take it.
         """
-        self._publish([[self._link(run_id, ready)]], NOWHERE, headers={HEAD_HEADER: "1"})
+        self._publish([[self._link(run_id, ready)]], NOWHERE, headers=_HEAD)
 
     def go_on(
         self, run_id: str, following: Next, carried: list[Link] | None, trail: Trail
@@ -72,7 +81,7 @@ class Coordinator:
         Returns the links that Celery is to go on with, the next one last; ``None`` where nothing
         is left for it to do. What cannot be sent now is sent by a rescuer.
         """
-        if following.mode == "group":
+        if following.mode == "group" or any(ready.head for ready in following.ready):
             try:
                 self.send(run_id, following, trail)
             except BrokerUnavailableError as error:
@@ -94,15 +103,12 @@ class Coordinator:
         """Return the queue that a message with this carrier goes to."""
         return carrier.queue or self.queue
 
-    def _publish(
-        self, chains: list[list[Link]], trail: Trail, *, headers: dict[str, str] | None = None
-    ) -> None:
+    def _publish(self, chains: list[list[Link]], trail: Trail, *, headers: dict[str, str]) -> None:
         """Publish each chain: its next link, which is the last, with the others as its tail.
 
         This is what ``celery.chain`` sends; it is put together here, as ``celery.chain`` would copy
         and freeze what is frozen already.
         """
-        headers = headers or {}
         if self._line is not None and all(self._line.takes(links[-1]) for links in chains):
             try:
                 self._line.send(chains, trail, headers=headers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gostage_core.authoring.definition import ActionDefinition, WorkflowDefinition
-    from gostage_core.state.operations import Answer, Next, State
+    from gostage_core.state.answers import Answer, Next
+    from gostage_core.state.operations import State
 
 logger: Final = logging.getLogger(__name__)
 
@@ -96,6 +96,31 @@ class Edit:
             revision = int(header["revision"])
         return PlanEdit(self._run_id, self._tree, revision, admit=self._admit)
 
+    def over(self, tree: Tree, workflow: WorkflowDefinition, revision: int) -> PlanEdit:
+        """Return the plan *tree* of a run of *workflow*, to be changed, that is at hand already."""
+        self._tree, self._workflow = tree, workflow
+        return PlanEdit(self._run_id, tree, revision, admit=self._admit)
+
+    @property
+    def details(self) -> str:
+        """Who edits, and why, as the JSON that is kept."""
+        return _compact({"actor": self._actor, "reason": self._reason})
+
+    def arguments(self, plan: PlanEdit) -> list[object]:
+        """Return what was changed in *plan* as the scripts read it.
+
+        Raises:
+            ValueTooLargeError: more is added than ``GOSTAGE_MAX_PLAN_BYTES``.
+        """
+        edits = edit_arguments(
+            edits_of(
+                plan.additions, cache(self._around), marks={"added_by": f"operator:{self._actor}"}
+            )
+        )
+        limit = self._state.settings.max_plan_bytes
+        check_plan_size("what the edit adds to the plan", edits, limit)
+        return edits
+
     def apply(self, plan: PlanEdit) -> None:
         """Apply what was changed in *plan*, all of it or nothing; no change does nothing.
 
@@ -109,22 +134,15 @@ class Edit:
         """
         if not plan.additions:
             return
-        edits = edit_arguments(
-            edits_of(
-                plan.additions, cache(self._around), marks={"added_by": f"operator:{self._actor}"}
-            )
-        )
-        limit = self._state.settings.max_plan_bytes
-        check_plan_size("what the edit adds to the plan", edits, limit)
         answer = self._state.edit(
             self._run_id,
-            nonce=uuid.uuid4().hex,
+            nonce=self._state.machine.token(),
             revision=plan.revision,
-            details=_compact({"actor": self._actor, "reason": self._reason}),
-            edits=edits,
+            details=self.details,
+            edits=self.arguments(plan),
         )
         if answer.word != "applied":
-            raise self._refusal(answer)
+            raise self.refusal(answer)
         self._go_on(answer.next)
 
     def _go_on(self, following: Next) -> None:
@@ -155,13 +173,14 @@ class Edit:
         """Keep in the journal that a guard rail refused a change."""
         self._state.note(
             self._run_id,
-            nonce=uuid.uuid4().hex,
+            nonce=self._state.machine.token(),
             kind="plan.refused",
             entry="0",
             details=refusal_details(error, actor=self._actor),
         )
 
-    def _refusal(self, answer: Answer) -> Exception:
+    def refusal(self, answer: Answer) -> Exception:
+        """Return why an answer of the server refuses the edit."""
         detail = answer.details[0] if answer.details else ""
         match answer.word:
             case "gone":

@@ -21,7 +21,8 @@
     │   ├── NotStorableError            (also TypeError) a value that no type of the store can hold
     │   ├── CorruptValueError           bytes that no version of the codec wrote
     │   ├── KeyConflictError            merge(on_conflict="error") met keys that exist
-    │   └── ValueTooLargeError          .limit .size, and the setting that raises it
+    │   ├── ValueTooLargeError          .limit .size, and the setting that raises it
+    │   └── StoreFullError              a whole store, which may grow no more; .limit
     ├── PlanError                       a change that the plan of a run refuses
     │   ├── ActionNotFoundError
     │   ├── StageNotFoundError
@@ -34,10 +35,22 @@
     │   ├── RunStateError               not possible in the status the run is in
     │   ├── RunTimeoutError             (also TimeoutError) a wait ended; the run goes on
     │   ├── RunFailedError              what a link of a Celery canvas fails with, whose run did
+    │   ├── RunStuckError               in a test: it waits for what does not come by itself
     │   ├── MessageLimitError           it keeps as many messages as a run may
+    │   ├── SignalLimitError            it keeps as many signals that nobody waits for as it may
+    │   ├── ForkError                   no run can be made of it from there on
+    │   ├── HistoryLostError            what is asked for is older than the history that is kept
     │   └── CorruptRunError             its record in Redis is not one of ours
+    ├── TrialError                      what a test asks of the test kit, and cannot be
+    ├── PreparedRunError                what prepare() returned, and can never be submitted
     ├── DeadlineExceededError           what a run past its deadline failed with
     ├── ActionTimeoutError              what an attempt past its timeout failed with
+    ├── SignalTimeoutError              (also TimeoutError) no signal came in time; .signal
+    ├── ScheduleError                   one schedule; .name
+    │   ├── InvalidScheduleError        (also ValueError) what it says cannot be
+    │   ├── ScheduleExistsError
+    │   ├── ScheduleNotFoundError
+    │   └── CorruptScheduleError        its record in Redis is not one of ours
     ├── ProcessDiedError                what an attempt whose own process died failed with
     ├── PoisonedError                   what an action that loses every worker failed with
     ├── HookError                       what a hook of a middleware cannot do, or leaves behind
@@ -51,6 +64,7 @@
     │   ├── ServerUnfitError            the preflight refused this Redis server
     │   └── AccessRefusedError          Redis does not take this user or password
     └── UnavailableError                try again later
+        ├── BackpressureError           as much is under way as may be; .retry_after in seconds
         ├── StoreUnavailableError       the state's Redis
         └── BrokerUnavailableError      Celery's broker
 
@@ -248,21 +262,40 @@ class ValueTooLargeError(StoreError):
         )
 
 
+class StoreFullError(StoreError):
+    """The store of a run is as large as it may be; nothing of the change was written."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(run_id, limit)
+        self.run_id = run_id
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"the store of run {self.run_id!r} would be more than its limit, {self.limit:,} bytes; "
+            f"delete what is not needed, keep large data elsewhere, or raise "
+            f"GOSTAGE_MAX_STORE_BYTES"
+        )
+
+
 class PlanError(GostageError):
     """A change that the plan of a run refuses; nothing of it was applied."""
 
 
 class ActionNotFoundError(PlanError):
-    """The plan, or a stage of it, has no action of this name."""
+    """The plan, or a stage of it, has no action of this name, or none that is still to be done."""
 
-    def __init__(self, name: str, stage: str = "") -> None:
+    def __init__(self, name: str, stage: str = "", *, is_over: bool = False) -> None:
         super().__init__(name, stage)
         self.name = name
         self.stage = stage
+        self.is_over = is_over
+        """Whether there is one, which has completed or was left out."""
 
     def __str__(self) -> str:
         where = f"stage {self.stage!r} of the plan" if self.stage else "the plan"
-        return f"no action {self.name!r} in {where}"
+        left = " is left to be done; it has completed, or was left out" if self.is_over else ""
+        return f"no action {self.name!r} in {where}{left}"
 
 
 class StageNotFoundError(PlanError):
@@ -339,6 +372,8 @@ class RunExistsError(RunError):
     """A run of this id exists already; nothing was submitted."""
 
     def __str__(self) -> str:
+        if self.detail:
+            return f"run {self.run_id!r} {self.detail} already; nothing was submitted"
         return (
             f"run {self.run_id!r} exists already; leave run_id out for a new id, "
             f"or submit with key=… to get the same run back"
@@ -374,11 +409,54 @@ class MessageLimitError(RunError):
         )
 
 
+class SignalLimitError(RunError):
+    """The run keeps as many signals that nobody waits for as a run may; nothing was sent."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(run_id)
+        self.limit = limit
+        self.args = (run_id, limit)
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} keeps {self.limit:,} signals that nobody waits for, and no more "
+            f"are taken; see what it waits for with 'gostage why', or raise GOSTAGE_MAX_SIGNALS"
+        )
+
+
+class ForkError(RunError):
+    """No run can be made of this one from there on; nothing was made."""
+
+    def __str__(self) -> str:
+        return f"run {self.run_id!r} cannot be forked: {self.detail}"
+
+
+class HistoryLostError(RunError):
+    """What is asked for is older than the history that the run keeps."""
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} does not know any more {self.detail}; raise GOSTAGE_MAX_JOURNAL "
+            f"for runs with long histories"
+        )
+
+
 class RunFailedError(RunError):
     """A run that is a link of a Celery canvas has not completed."""
 
     def __str__(self) -> str:
         return f"run {self.run_id!r} {self.detail}"
+
+
+class RunStuckError(RunError):
+    """A test waits for a run that nothing will have go on: nothing of it falls due."""
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id!r} {self.detail}; nothing that falls due in this engine changes "
+            f"that. Send the signal, finish the task or resume the run before it is waited for, or "
+            f"wait with timeout=…"
+        )
 
 
 class CorruptRunError(RunError):
@@ -388,12 +466,75 @@ class CorruptRunError(RunError):
         return f"the record of run {self.run_id!r} is damaged: {self.detail}"
 
 
+class TrialError(GostageError):
+    """A test asks something of the test kit that cannot be; the message says what and why."""
+
+
+class PreparedRunError(GostageError):
+    """A prepared run can never be submitted, however often it is tried; nothing was."""
+
+
 class DeadlineExceededError(GostageError):
-    """A run was not done at its deadline."""
+    """A run, or an action in all of its tries, was not done at its deadline."""
 
 
 class ActionTimeoutError(GostageError):
     """An attempt was not done within its timeout."""
+
+
+class SignalTimeoutError(GostageError, TimeoutError):
+    """A signal that an action waited for did not come in time."""
+
+    def __init__(self, signal: str, seconds: float | None = None, which: int = 0) -> None:
+        super().__init__(signal, seconds, which)
+        self.signal = signal
+        self.seconds = seconds
+        self.which = which
+        """The number of the wait among those of the action, from 0."""
+
+    def __str__(self) -> str:
+        within = "in time" if self.seconds is None else f"within {self.seconds:g} s"
+        return f"signal {self.signal!r} did not come {within}"
+
+
+class ScheduleError(GostageError):
+    """One schedule, by its ``name``."""
+
+    def __init__(self, name: str, detail: str = "") -> None:
+        super().__init__(name, detail)
+        self.name = name
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"schedule {self.name!r}: {self.detail}"
+
+
+class InvalidScheduleError(ScheduleError, ValueError):
+    """What a schedule says cannot be; the message says what is wrong and what is allowed."""
+
+
+class ScheduleExistsError(ScheduleError):
+    """There is a schedule of this name already; nothing was changed."""
+
+    def __str__(self) -> str:
+        return f"there is a schedule {self.name!r} already; remove it, or say that it is replaced"
+
+
+class ScheduleNotFoundError(ScheduleError):
+    """There is no schedule of this name."""
+
+    def __str__(self) -> str:
+        return f"there is no schedule {self.name!r}; see them with 'gostage schedule list'"
+
+
+class CorruptScheduleError(ScheduleError):
+    """The schedule's record in Redis cannot be read as one of ours. Nothing was changed."""
+
+    def __str__(self) -> str:
+        return (
+            f"the record of schedule {self.name!r} is damaged: {self.detail}; remove it, or put "
+            f"another one in its place"
+        )
 
 
 class ProcessDiedError(GostageError):
@@ -501,6 +642,23 @@ class AccessRefusedError(ConfigurationError):
 
 class UnavailableError(GostageError):
     """Something outside this process does not answer; try again later."""
+
+
+class BackpressureError(UnavailableError):
+    """As much is under way as may be, and nothing was submitted; ``retry_after`` in seconds."""
+
+    def __init__(self, what: str, limit: int, setting: str, retry_after: float) -> None:
+        super().__init__(what, limit, setting, retry_after)
+        self.what = what
+        self.limit = limit
+        self.setting = setting
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}, and {self.setting} allows {self.limit:,}; "
+            f"submit again in {self.retry_after:g} s"
+        )
 
 
 class StoreUnavailableError(UnavailableError):

@@ -1,11 +1,18 @@
-"""The ordered history of a run."""
+"""The ordered history of a run, and reading it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from gostage_core.damage import readable
+from gostage_core.errors import HistoryLostError
+from gostage_core.state.client import our_errors
+
+if TYPE_CHECKING:
+    from gostage_core.state.operations import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +52,36 @@ class JournalEntry:
             reason=change.pop("reason", ""),
             change=change,
         )
+
+
+def read_journal(state: State, run_id: str, after: int) -> list[JournalEntry]:
+    """Return the history of a run from behind entry *after* on; for 0 from the first that is kept.
+
+    Raises:
+        HistoryLostError: what came right behind entry *after* is not kept any more.
+        CorruptRunError: it is not one of ours.
+    """
+    with readable(run_id, "journal"):
+        forgotten, texts = _read(state, run_id, after)
+        if 0 < after < forgotten:
+            raise HistoryLostError(
+                run_id,
+                f"what came behind entry {after:,}: its history begins with entry "
+                f"{forgotten + 1:,}",
+            )
+        first = max(after, forgotten) + 1
+        return [JournalEntry.from_text(i, text) for i, text in enumerate(texts, first)]
+
+
+def _read(state: State, run_id: str, after: int) -> tuple[int, list[bytes]]:
+    """Read how many entries are not kept any more, and those behind *after* that are."""
+    forgotten = 0
+    while True:
+        with our_errors(run_id, state.settings.redis_url):
+            pipeline = state.client.pipeline(transaction=True)
+            pipeline.hget(state.keys.of("run", run_id), "forgotten")
+            pipeline.lrange(state.keys.of("journal", run_id), max(0, after - forgotten), -1)
+            found, texts = pipeline.execute()
+        if int(found or 0) == forgotten:
+            return forgotten, texts
+        forgotten = int(found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gostage_core.damage import readable
-from gostage_core.errors import PlanError
+from gostage_core.errors import HistoryLostError, PlanError
 from gostage_core.planning.outline import PlanDiff, PlanOutline, diff_of
 from gostage_core.planning.replay import Replay
 
@@ -51,7 +51,11 @@ class Ledger:
 
     @property
     def revisions(self) -> tuple[Revision, ...]:
-        """Every revision, the first one first."""
+        """Every revision, the first one first.
+
+        Raises:
+            HistoryLostError: the journal does not go back to the beginning of the run.
+        """
         with readable(self._run_id, "journal"):
             return tuple(self._told())
 
@@ -60,6 +64,7 @@ class Ledger:
 
         Raises:
             PlanError: the run has no such revision.
+            HistoryLostError: as for :attr:`revisions`.
         """
         with readable(self._run_id, "journal"):
             replay = self._begun()
@@ -72,6 +77,7 @@ class Ledger:
 
         Raises:
             PlanError: the run has no such revision.
+            HistoryLostError: as for :attr:`revisions`.
         """
         return diff_of(self.at(first), self.at(second))
 
@@ -87,8 +93,11 @@ class Ledger:
 
     def _entries(self) -> list[JournalEntry]:
         if self._changes is None:
+            journal = self._journal()
+            if journal and journal[0].sequence > 1:
+                raise HistoryLostError(self._run_id, "how its plan came to be what it is")
             kinds = ("run.submitted", "plan.changed")
-            self._changes = [entry for entry in self._journal() if entry.kind in kinds]
+            self._changes = [entry for entry in journal if entry.kind in kinds]
         return self._changes
 
     def _until(self, number: int) -> list[JournalEntry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def moment(ms: bytes | str | None) -> datetime | None:
+def moment(ms: bytes | str | int | None) -> datetime | None:
     """Return the moment that *ms* names; ``None`` for nothing, and for 0.
 
     Raises:

@@ -59,14 +59,14 @@ def check_name(name: str) -> str:
     return name if type(name) is str else str.__str__(name)
 
 
-def fault_of(name: object) -> str | None:
+def fault_of(name: object, *, longest: int = LONGEST_NAME) -> str | None:
     """Say why nothing may be called *name*, or return ``None``."""
     if not isinstance(name, str):
         return f"a name is text, not {type(name).__name__}"
     if not name:
         return "it is empty"
-    if len(name) > LONGEST_NAME:
-        return f"it has {len(name):,} characters, and {LONGEST_NAME} are allowed"
+    if len(name) > longest:
+        return f"it has {len(name):,} characters, and {longest} are allowed"
     if _FORBIDDEN.search(name):
         return f"{str.__str__(name)!a} has a control character or half of a surrogate pair"
     if name.startswith(RESERVED_PREFIX):

@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gostage_core.authoring.middleware import name_of, overrides
-from gostage_core.authoring.waits import ChildRun, Delivery, Group
+from gostage_core.authoring.waits import ChildRun, Delivery, Group, SignalWait, Timer
+from gostage_core.context import AttemptLostError, BailSignal, WaitSignal
 from gostage_core.errors import ActionTimeoutError, HookError
 from gostage_core.event_loop import cancel_running, run_in_loop
 
@@ -23,21 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gostage_core.authoring.middleware import Middleware
-    from gostage_core.authoring.waits import Wait
     from gostage_core.context import ActionContext
 
     Layer = Callable[[], Any]
-
-
-class WaitSignal(BaseException):
-    """Takes what a body waits for past the hooks around it: it is no value of the action yet.
-
-    Not an ``Exception``, so that a hook's own handler lets it pass.
-    """
-
-    def __init__(self, wait: Wait) -> None:
-        super().__init__(wait)
-        self.wait = wait
 
 
 def wrapped(around: Sequence[Middleware], ctx: ActionContext, body: Layer) -> Any:
@@ -75,10 +64,25 @@ def settled(value: Any) -> Any:
 
 
 def _innermost(body: Layer) -> Any:
-    value = settled(body())
+    try:
+        value = settled(body())
+    except BaseExceptionGroup as group:  # of an asyncio.TaskGroup, which wraps what its tasks raise
+        signal = _alone(group)
+        if signal is None:
+            raise
+        raise signal from None
     if isinstance(value, _WAITS):
         raise WaitSignal(value)
     return value
+
+
+def _alone(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the first signal of a group that holds nothing else: errors count for more."""
+    signals, others = group.split((WaitSignal, BailSignal, AttemptLostError))
+    found: BaseException | None = None if others else signals
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def _through(middleware: Middleware, ctx: ActionContext, inner: Layer) -> Any:
@@ -173,4 +177,4 @@ def _in_loop() -> bool:
     return True
 
 
-_WAITS: Final = (Group, ChildRun, Delivery)
+_WAITS: Final = (Group, ChildRun, Delivery, Timer, SignalWait)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import Field, TypeAdapter
 
 from gostage_core.authoring.definition import Limits
+from gostage_core.authoring.definition_fields import Identifier  # noqa: TC001 — read when used
 from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stage_hooks
 from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.errors import ValueTooLargeError
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
         WorkflowDefinition,
     )
     from gostage_core.authoring.waits import Group, Member
+    from gostage_core.bounds import Bounds
 
 HOOK: Final = "gostage.hook"
 """The registry id of what runs the hooks of a scope."""
@@ -36,9 +40,9 @@ class Carrier(NamedTuple):
     """What the message of an action needs beside the ids: how it looks and where it goes."""
 
     name: str
-    queue: str | None = None
-    priority: int | None = None
-    timeout: float | None = None
+    queue: Identifier | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] | None = None
+    timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     def to_text(self) -> str:
         """Return the carrier as JSON, without the end that is empty."""
@@ -49,8 +53,18 @@ class Carrier(NamedTuple):
 
     @classmethod
     def from_text(cls, text: bytes) -> Carrier:
-        """Read what :meth:`to_text` wrote."""
-        return cls(*json.loads(text))
+        """Read what :meth:`to_text` wrote.
+
+        Of one that is damaged the message has no name and goes to the default queue: it is a hint,
+        and nothing more is lost.
+        """
+        try:
+            return _CARRIERS.validate_json(text, strict=True)
+        except (ValueError, TypeError):
+            return cls("")
+
+
+_CARRIERS: Final = TypeAdapter(Carrier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,7 @@ class Entry:
     tags: tuple[str, ...]
     retry: dict[str, Any] | None
     timeout: float | None
+    deadline: float | None
     on_error: str
     store_as: str | None
     stage: str
@@ -85,6 +100,8 @@ class Entry:
     isolation: str | None = None
     memory_mb: int | None = None
     cpu_seconds: int | None = None
+    compensate: dict[str, Any] | None = None
+    """What undoes it, as a definition."""
 
     @property
     def path(self) -> str:
@@ -103,6 +120,7 @@ class Entry:
             tags=tuple(node.get("tags", ())),
             retry=node.get("retry"),
             timeout=node.get("timeout"),
+            deadline=node.get("deadline"),
             on_error=node.get("on_error", "fail"),
             store_as=node.get("store_as"),
             stage=node["stage"],
@@ -118,6 +136,7 @@ class Entry:
             isolation=node.get("isolation"),
             memory_mb=node.get("memory_mb"),
             cpu_seconds=node.get("cpu_seconds"),
+            compensate=node.get("compensate"),
         )
 
 
@@ -156,8 +175,12 @@ class NewRun:
     definition: WorkflowDefinition
     details: str
     """JSON for the first entry of its journal."""
-    retention_ms: int
+    bounds: Bounds
     key: str = ""
+    on_conflict: Literal["join", "reject", "replace"] = "join"
+    """What happens when a run has the key already."""
+    concurrency_key: str = ""
+    """What its throttle counts it under, and by what its actions take turns in those of theirs."""
     deadline_ms: int = 0
     """From now; 0 for none, or for that of the run above."""
     parent: str = ""
@@ -173,16 +196,23 @@ class NewRun:
         limits = definition.limits or Limits()
         before, after = run_hooks(definition.middleware)
         return [
-            *(self.nonce, self.key, definition.id, workflow_header(definition)),
-            *(self.deadline_ms, self.retention_ms, self.parent),
+            *(self.nonce, self.key, self.on_conflict, definition.id, workflow_header(definition)),
+            *(self.deadline_ms, self.bounds.retention_ms, self.parent),
+            *(run_throttle(definition, self.concurrency_key), self.concurrency_key),
             *(limits.max_added_actions, limits.max_added_stages, limits.max_child_depth),
-            *(self.details, self.reply_to),
+            *(self.bounds.journal, self.bounds.store_bytes, self.bounds.past_bytes),
+            *(self.bounds.grace_ms, self.details, self.reply_to),
             *(len(self.tags), *self.tags),
             *(len(self.values), *(part for pair in self.values.items() for part in pair)),
             *before,
             *after,
             *stage_arguments(definition.stages, Surroundings.of(definition)),
         ]
+
+
+def submit_details(definition: WorkflowDefinition) -> str:
+    """Return what the first entry of a run's journal says, of a run that a producer submits."""
+    return json.dumps({"actor": "producer", "workflow": definition.id})
 
 
 def workflow_header(definition: WorkflowDefinition) -> str:
@@ -245,7 +275,7 @@ def action_arguments(
     marks: Mapping[str, Any],
     states: Sequence[str] = (),
 ) -> list[object]:
-    """Return *actions* as the scripts read them: a count, then four texts for each.
+    """Return *actions* as the scripts read them: a count, then five texts for each.
 
     *marks* are what each of them takes from around it.
     """
@@ -261,20 +291,50 @@ def action_arguments(
     return arguments
 
 
-def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Return what the plan keeps of an action: its text, its carrier, its timeout in ms."""
+def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return what the plan keeps of an action: text, carrier, limits in ms, throttle."""
     spec = action.model_dump(mode="json", exclude_defaults=True)
     spec |= {"name": action.name, **marks}
     timeout = action.timeout
     if timeout is not None and action.isolation is not None:
         timeout += START_SECONDS
     carrier = Carrier(action.name, action.queue, action.priority, timeout)
-    return _compact(spec), carrier.to_text(), round((timeout or 0) * 1000)
+    throttle = "" if action.throttle is None else action.throttle.text(action.throttle.key)
+    limits = str(round((timeout or 0) * 1000))
+    if action.deadline is not None:
+        limits += f"D{max(1, round(action.deadline * 1000))}"
+    return _compact(spec), carrier.to_text(), limits, throttle
+
+
+def run_throttle(definition: WorkflowDefinition, key: str) -> str:
+    """Return the throttle of a workflow's runs as the scripts read it, or nothing."""
+    throttle = definition.throttle
+    if throttle is None:
+        return ""
+    own = throttle.key or definition.id
+    return throttle.text(f"{own}:{key}" if key else own)
 
 
 START_SECONDS = 30.0
 """How long the process of an isolated action may take until its body begins, whose timeout counts
 from then. Only whoever looks from outside of the worker's process has to wait for so long."""
+
+
+UNDO_STAGE: Final = "gostage.compensation"
+"""The id of the stage that undoes what a run has done."""
+
+
+def undo_stage() -> str:
+    """Return the text of that stage."""
+    return _compact({"id": UNDO_STAGE, "name": "Compensation", "added_by": UNDO_STAGE})
+
+
+def undo_text(entry: Entry, undo: ActionDefinition) -> str:
+    """Return how a completed action is undone, as it is kept until it has to be."""
+    marks = _inherited(entry)
+    marks.pop("depth", None)
+    own = {**marks, "stage": UNDO_STAGE, "order": place(1), "undoes": entry.path}
+    return _compact(entry_texts(undo, own))
 
 
 def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
@@ -290,6 +350,7 @@ def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
         "w" if group.on_failure == "wait_all" else "f",
         _compact({"of": entry_id, "label": first if len(group.members) == 1 else ""}),
         int(group.collect),
+        group.keeps or 0,
         len(group.members),
     ]
     for number, member in enumerate(group.members, start=1):
@@ -312,7 +373,7 @@ def _member_arguments(
     parts = action_arguments(member.actions, owner.stage, places, marks)
     if group.collect and member.actions:
         collected = {**marks, "stage": owner.stage, "order": places[-1], "last": 1, "collect": 1}
-        parts[-4:] = [*entry_texts(member.actions[-1], collected), ""]
+        parts[-5:] = [*entry_texts(member.actions[-1], collected), ""]
     return [_compact({"of": entry_id, "label": member.label}), *parts]
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gostage_core.aftermath import Aftermath
 from gostage_core.authoring.definition import Limits
 from gostage_core.context import ActionContext, AttemptLostError, View
-from gostage_core.damage import readable
-from gostage_core.errors import MessageLimitError, PlanLimitError, StoreTypeError
+from gostage_core.errors import (
+    MessageLimitError,
+    PlanLimitError,
+    StoreError,
+    StoreFullError,
+    StoreTypeError,
+)
 from gostage_core.messages import check_type, payload_text
 from gostage_core.planning.guard import Guard, refusal_details
-from gostage_core.planning.tree import read_tree
 from gostage_core.resources import NoResources
 from gostage_core.source import RedisSource
-from gostage_core.status import RunStatus
-from gostage_core.store import AttemptStore, stored_type
+from gostage_core.store import AttemptStore, encoded_result, stored_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from gostage_core.authoring.waits import HookStart, Outcome
     from gostage_core.plan import Entry
     from gostage_core.planning.tree import Tree
-    from gostage_core.state.operations import Answer, Claim, State, Stored
+    from gostage_core.state.answers import Answer, Claim, Stored
+    from gostage_core.state.operations import State
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ class AttemptPort:
         self._patiently = patiently
         self._workflow: WorkflowDefinition | None = None
         self.publish = publish
+        self.machine = state.machine
         self.claim = claim
         self.entry = entry
         self._aftermath = Aftermath(state, claim.run_id)
@@ -99,9 +103,10 @@ class AttemptPort:
         return self.source.ask(lambda source: source.describe(self.entry.stage))
 
     def deadline(self) -> datetime | None:
-        """Read the run's deadline."""
+        """Read the run's deadline; the entry's own, where that is earlier."""
         ms = self.source.ask(lambda source: source.deadline_ms())
-        return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+        known = [one for one in (ms, self.claim.due) if one]
+        return datetime.fromtimestamp(min(known) / 1000, UTC) if known else None
 
     def has_stage(self, stage_id: str) -> bool:
         """Ask the plan for a stage of this id."""
@@ -114,9 +119,7 @@ class AttemptPort:
 
     def plan(self) -> Tree:
         """Read the whole plan."""
-        header, fields = self.source.ask(lambda source: source.plan())
-        with readable(self.claim.run_id, "plan"):
-            return read_tree(fields, RunStatus(header["status"].decode()))
+        return self.source.ask(lambda source: source.tree())
 
     def workflow(self) -> WorkflowDefinition:
         """Read what the workflow is, without its stages; once."""
@@ -138,7 +141,7 @@ class AttemptPort:
     def refused(self, error: PlanLimitError) -> None:
         """Note in the run's journal that a change was refused."""
         details = refusal_details(error, by=self.entry.path)
-        nonce, claim = new_nonce(), self.claim
+        nonce, claim = self.machine.token(8), self.claim
         self._patiently(
             lambda: self._state.note(
                 claim.run_id, nonce=nonce, kind="plan.refused", entry=claim.entry, details=details
@@ -165,7 +168,7 @@ class AttemptPort:
         """Keep a message under this attempt's token."""
         kind, settings = check_type(type), self._state.settings
         text = payload_text(kind, payload, settings.max_message_bytes)
-        nonce = new_nonce()
+        nonce = self.machine.token(8)
         answer = self._patiently(
             lambda: self._state.say(
                 self.claim,
@@ -181,29 +184,45 @@ class AttemptPort:
         if answer.word != "said":
             raise AttemptLostError
 
+    def answer(self, which: int, name: str) -> bytes | None:
+        """Read what became of a wait of the entry for a signal."""
+        return self.remembered(f"s{which}")
+
+    def remembered(self, what: str) -> bytes | None:
+        """Read what the entry remembers under a name."""
+        claim = self.claim
+        found: bytes | None = self._patiently(
+            lambda: self._state.remembered(claim.run_id, claim.entry, what)
+        )
+        return found
+
+    def remember(self, what: str, value: object) -> None:
+        """Keep a value for later attempts at the entry, under this attempt's token."""
+        limit = self._state.settings.max_value_bytes
+        text = encoded_result(self.entry.name, value, limit)
+        if self._patiently(lambda: self._state.remember(self.claim, what, text)) == "lost":
+            raise AttemptLostError
+
     def may_go_on(self, progress: str = "") -> bool:
         """Ask whether the lease is still ours and the run goes on."""
         return bool(self._patiently(lambda: self._state.control(self.claim, progress)) == "go")
 
     def checkpoint(self, store: AttemptStore) -> None:
         """Write the store's changes under this attempt's token."""
-        nonce = new_nonce()
+        nonce = self.machine.token(8)
         changes = store.arguments()
         answer = self._patiently(
             lambda: self._state.checkpoint(self.claim, nonce=nonce, changes=changes)
         )
-        if answer.word == "refused":
+        if answer.word in ("refused", "full"):
             raise self.misfit(answer)
         if answer.word != "written":
             raise AttemptLostError
         store.settled()
 
-    def misfit(self, answer: Answer) -> StoreTypeError:
+    def misfit(self, answer: Answer) -> StoreError:
         """Return why the server refused a change of the store."""
+        if answer.word == "full":
+            return StoreFullError(self.claim.run_id, int(answer.details[0]))
         key, kind = answer.details
         return StoreTypeError(key, _WANTED[kind], stored_type(self.source.read([key])[0]))
-
-
-def new_nonce() -> str:
-    """Return what tells this call from every other."""
-    return os.urandom(8).hex()

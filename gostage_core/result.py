@@ -59,6 +59,10 @@ class ActionResult(Timed):
     """The run that it waits or waited for."""
     handled_by: str = ""
     """Who kept its failure from failing what is around it."""
+    undoes: str = ""
+    """The path of the action that it undoes, in the stage that compensates a run."""
+    deadline: datetime | None = None
+    """When it must be done, in all of its tries; known once its turn has come."""
 
     @property
     def path(self) -> str:
@@ -111,6 +115,9 @@ class Plan:
         """Every revision of the plan, the first one first: when, by whom, why, what.
 
         Reads the run's journal, like :meth:`at` and :meth:`diff`.
+
+        Raises:
+            HistoryLostError: the journal does not go back to the beginning of the run.
         """
         return self._ledger().revisions
 
@@ -119,6 +126,7 @@ class Plan:
 
         Raises:
             PlanError: the run has no such revision.
+            HistoryLostError: as for :attr:`revisions`.
         """
         return self._ledger().at(revision)
 
@@ -127,6 +135,7 @@ class Plan:
 
         Raises:
             PlanError: the run has no such revision.
+            HistoryLostError: as for :attr:`revisions`.
         """
         return self._ledger().diff(first, second)
 
@@ -149,6 +158,17 @@ class RunResult:
     bail_reason: str | None = None
     duration: float | None = None
     """Seconds from the first claim to the end."""
+    compensated: bool | None = None
+    """Whether what a failed or cancelled run had done is undone; ``None`` for nothing to undo."""
+
+    @property
+    def uncompensated(self) -> tuple[str, ...]:
+        """Paths of the actions that are left to be undone, in the order in which they would be."""
+        return tuple(
+            action.undoes
+            for action in self.actions
+            if action.undoes and action.status is not ActionStatus.COMPLETED
+        )
 
     @property
     def stages(self) -> Mapping[str, StageResult]:
@@ -236,6 +256,8 @@ def _action(node: ActionNode, fields: Mapping[str, bytes]) -> ActionResult:
         phase=node.phase,
         child_run_id=fields.get(f"u{entry}", b"").decode(),
         handled_by=fields.get(f"b{entry}", b"").decode(),
+        undoes=spec.get("undoes", ""),
+        deadline=moment(fields.get(f"x{entry}")),
     )
 
 

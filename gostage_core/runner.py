@@ -2,67 +2,76 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from gostage_core.authoring.middleware import uses_of, wrapped_in
-from gostage_core.authoring.workflow import Workflow
+from gostage_core.authoring.middleware import uses_of
+from gostage_core.backpressure import check_depth, too_many_runs
 from gostage_core.broker.app import direct_line, producer_app
-from gostage_core.bulk import RunEdits
 from gostage_core.coordinator import Coordinator
 from gostage_core.duration import seconds
-from gostage_core.edit import OPERATOR, Edit
 from gostage_core.errors import (
     BrokerUnavailableError,
-    CorruptRunError,
-    InvalidWorkflowError,
+    DefinitionError,
+    PreparedRunError,
+    RunError,
     RunExistsError,
-    RunNotFoundError,
+    StoreError,
     StoreUnavailableError,
 )
+from gostage_core.finder import RunFinder
 from gostage_core.handlers import Handler
 from gostage_core.listening import Listening
 from gostage_core.messages import check_type
-from gostage_core.naming import check_name, fault_of
-from gostage_core.plan import NewRun, check_plan_size
+from gostage_core.new_runs import NewRuns, OnConflict
+from gostage_core.prepared import prepared, read_prepared
 from gostage_core.run import Run
+from gostage_core.run_ids import checked_run_id
+from gostage_core.scheduling.schedules import Schedules
 from gostage_core.settings import Settings
-from gostage_core.source import texts_of
 from gostage_core.state.client import our_errors
-from gostage_core.state.keys import RUN_ID
 from gostage_core.state.operations import State
-from gostage_core.store import encoded_value
-from gostage_core.summary import summary_of
+from gostage_core.throttles import Throttles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Self
 
     from celery import Celery
 
-    from gostage_core.authoring.definition import WorkflowDefinition
     from gostage_core.authoring.middleware import Middleware
+    from gostage_core.authoring.workflow import Workflow
     from gostage_core.duration import Duration
+    from gostage_core.edit import Send
     from gostage_core.messages import Message
+    from gostage_core.plan import NewRun
+    from gostage_core.prepared import PreparedRun
     from gostage_core.result import RunResult
-    from gostage_core.status import RunStatus
-    from gostage_core.summary import RunSummary
+    from gostage_core.state.answers import Answer
 
 logger: Final = logging.getLogger(__name__)
 
-_PAGE: Final = 100
+_NO_OPTIONS: Final[dict[str, Any]] = {
+    "store": None,
+    "run_id": None,
+    "key": None,
+    "on_conflict": "join",
+    "concurrency_key": None,
+    "deadline": None,
+    "tags": (),
+    "reply_to": None,
+}
+"""What a submit takes beside its workflow, where nothing is said."""
 _DELIVERY_SECONDS: Final = 30.0
 """How long handlers may take for the messages of a run that has ended."""
 
 H = TypeVar("H", bound="Callable[[Message], object]")
 
 
-class Runner:
+class Runner(RunFinder):
     """Submits workflows and finds runs, from any process. Safe to share between threads."""
 
     def __init__(
@@ -90,15 +99,49 @@ class Runner:
             ConfigurationError: a setting does not fit.
             InvalidWorkflowError: *middleware* has something that is none.
         """
-        self._middleware = uses_of("Runner(middleware=...)", middleware)
-        self.settings = settings or Settings.from_env(
+        settings = settings or Settings.from_env(
             os.environ, redis_url=url, broker_url=broker, namespace=namespace
         )
-        self._state = State(self.settings)
-        app = app or producer_app(self.settings)
-        line = direct_line(app, self.settings, self._state.push)
-        self._coordinator = Coordinator(app, self.settings.namespace, line)
-        self._listening = Listening(self._state)
+        state = State(settings)
+        app = app or producer_app(settings)
+        coordinator = Coordinator(app, settings.namespace, direct_line(app, settings, state.push))
+        self._assemble(state, coordinator.send, partial(check_depth, app, settings), middleware)
+
+    @classmethod
+    def over(
+        cls,
+        state: State,
+        send: Send,
+        middleware: Iterable[Middleware] = (),
+        listening: Listening | None = None,
+    ) -> Self:
+        """Return a runner over a state and a way of messages that are at hand.
+
+        It looks at no queue: ``GOSTAGE_MAX_QUEUED`` is not asked for.
+        *listening* has its handlers called in another way than on a thread.
+        """
+        runner = cls.__new__(cls)
+        runner._assemble(state, send, lambda: None, middleware, listening)
+        return runner
+
+    def _assemble(
+        self,
+        state: State,
+        send: Send,
+        check_room: Callable[[], None],
+        middleware: Iterable[Middleware],
+        listening: Listening | None = None,
+    ) -> None:
+        super().__init__(state, send)
+        self.settings = state.settings
+        self._check_room = check_room
+        self._listening = listening or Listening(state)
+        wrapped = uses_of("Runner(middleware=...)", middleware)
+        self._new = NewRuns(state, wrapped)
+        self.schedules = Schedules(state, self._new.content, self._submitted)
+        """Schedules: ``runner.schedules.add(…)``, ``runner.schedules["nightly"].pause()``."""
+        self.throttles = Throttles(state, send)
+        """Throttles: who is within one, who stands in line, and other numbers for it."""
 
     def submit(
         self,
@@ -107,6 +150,8 @@ class Runner:
         store: Mapping[Any, Any] | None = None,
         run_id: str | None = None,
         key: str | None = None,
+        on_conflict: OnConflict = "join",
+        concurrency_key: str | None = None,
         deadline: Duration | None = None,
         tags: Iterable[str] = (),
         reply_to: str | None = None,
@@ -121,6 +166,10 @@ class Runner:
             store: first values of the run's store, by key or typed key.
             run_id: an id of your own; 1 to 200 of ``A-Z a-z 0-9 _ . : -``.
             key: of the event that this run is for.
+            on_conflict: what happens when a run has this *key* already: ``"join"`` gives that run
+                back, ``"reject"`` raises RunExistsError, ``"replace"`` cancels it and begins anew.
+            concurrency_key: of whom this run is, a tenant for one: what ``Workflow(throttle=…)``
+                counts it under, and by what runs take turns where their actions stand in line.
             deadline: after which a run that is not done fails.
             tags: to find the run by, beside the tags of the workflow.
             reply_to: a list in the Redis that keeps the runs; when the run has ended its result is
@@ -129,43 +178,64 @@ class Runner:
         Raises:
             InvalidWorkflowError: the definition is not valid; the message names the place.
             NotStorableError: a value of *store* cannot be stored; as ``ctx.store.put``, like
-                StoreTypeError, InvalidKeyError and ValueTooLargeError.
-            RunExistsError: a run of this id exists.
+                StoreTypeError, InvalidKeyError, ValueTooLargeError and StoreFullError.
+            RunExistsError: a run of this id exists, or one of this *key* where that is refused.
+            BackpressureError: ``GOSTAGE_MAX_LIVE_RUNS`` or ``GOSTAGE_MAX_QUEUED`` is reached; says
+                when to come again.
             StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
                 repeat with the same *key* or *run_id* tells.
         """
-        definition = wrapped_in(self._middleware, _definition(workflow))
-        identity = _checked_id(run_id) if run_id is not None else _new_id()
-        new = NewRun(
-            run_id=identity,
-            nonce=uuid.uuid4().hex,
-            definition=definition,
-            details=json.dumps({"actor": "producer", "workflow": definition.id}),
-            retention_ms=round(self.settings.retention * 1000),
-            key=check_name(key) if key is not None else "",
-            deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
-            reply_to="" if reply_to is None else self._state.keys.checked_foreign(reply_to),
-            tags=tuple(_tags(definition, tags)),
-            values=self._values(store or {}),
+        new = self._new.make(
+            workflow,
+            store=store,
+            run_id=run_id,
+            key=key,
+            on_conflict=on_conflict,
+            concurrency_key=concurrency_key,
+            deadline=deadline,
+            tags=tags,
+            reply_to=reply_to,
         )
-        arguments = new.arguments()
-        check_plan_size(f"workflow {definition.id!r}", arguments, self.settings.max_plan_bytes)
-        answer = self._state.submit(identity, arguments)
-        if answer.word == "exists":
-            if new.reply_to:
-                self._state.ask(answer.details[0], new.reply_to)
-            self._listening.follow(answer.details[0])
-            return Run(self._state, answer.details[0], self._coordinator.send)
-        if answer.word == "taken":
-            raise RunExistsError(identity)
-        self._listening.follow(identity)
+        return self._create(new)
+
+    def prepare(self, workflow: Workflow | Mapping[str, Any] | str, **options: Any) -> PreparedRun:
+        """Check what :meth:`submit` takes, and return it as text for :meth:`submit_prepared`.
+
+        Takes the same *options*. No server is asked. It is for an outbox: the text is written into
+        a table by the transaction that wants the run, and submitted once that is committed. The
+        *deadline* counts from now on, by the clock of this machine; the middleware is that of this
+        runner.
+
+        Raises:
+            GostageError: as :meth:`submit`, but for what a server says.
+            TypeError: there is no such option.
+        """
+        given = {**_NO_OPTIONS, **options}
+        if unknown := given.keys() - _NO_OPTIONS.keys():
+            raise TypeError(f"prepare() takes no option {', '.join(sorted(unknown))}")
+        new = self._new.make(workflow, **given)
+        self._new.arguments(new)
+        return prepared(new, self._state.machine.now())
+
+    def submit_prepared(self, text: str) -> Run:
+        """Create the run that :meth:`prepare` returned as *text*, and return its handle.
+
+        Any process may do this, one that knows none of the run's actions too. Safe to repeat, and
+        to do in several processes at once: one text is one run, or the run that its key has
+        already. That holds as long as this run is retained; later the same text is a new run. So
+        whoever submitted a text and could not note that it did (a deletion that was not committed)
+        has to repeat it within ``GOSTAGE_RETENTION``, which begins with the end of the run.
+
+        Raises:
+            PreparedRunError: it can never be submitted: *text* is not what :meth:`prepare`
+                returned, it is larger than this runner allows, or another run has its id.
+            StoreUnavailableError: as :meth:`submit`; repeat it later.
+        """
         try:
-            self._coordinator.send(identity, answer.next)
-        except BrokerUnavailableError as error:
-            logger.warning(
-                "run %s is kept; its first message is sent by a worker: %s", identity, error
-            )
-        return Run(self._state, identity, self._coordinator.send)
+            now = self._state.machine.now()
+            return self._create(read_prepared(text, self.settings.bounds, now))
+        except (DefinitionError, RunError, StoreError) as error:
+            raise PreparedRunError(str(error)) from error
 
     def execute(
         self,
@@ -222,7 +292,7 @@ class Runner:
         if callable(type):
             raise TypeError("write @runner.on(), with parentheses")
         kind = None if type is None else check_type(type)
-        heard = None if run_id is None else _checked_id(run_id)
+        heard = None if run_id is None else checked_run_id(run_id)
 
         def register(handler: H) -> H:
             self._listening.add(Handler(handler, kind, workflow, stage, action, heard))
@@ -241,66 +311,6 @@ class Runner:
         """
         return self._listening.drain(seconds(timeout))
 
-    def get(self, run_id: str) -> Run:
-        """Return the handle of a run.
-
-        Raises:
-            RunNotFoundError: no such run.
-        """
-        if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
-            raise RunNotFoundError(run_id)
-        run = Run(self._state, run_id, self._coordinator.send)
-        run.status  # noqa: B018 - reading it is the check
-        return run
-
-    def list(
-        self,
-        *,
-        status: RunStatus | str | None = None,
-        workflow: str | None = None,
-        tag: str | None = None,
-        since: datetime | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> list[RunSummary]:
-        """Return runs that answer every condition, the youngest first.
-
-        For the next page give the last ``run_id`` of this one as *cursor*.
-
-        Raises:
-            RunNotFoundError: the run of *cursor* is not there any more.
-        """
-        found = self._matching(status, workflow, tag, since, cursor)
-        return [*islice(found, limit)]
-
-    def edit(
-        self,
-        *,
-        reason: str,
-        actor: str = OPERATOR,
-        status: RunStatus | str | None = None,
-        workflow: str | None = None,
-        tag: str | None = None,
-        since: datetime | None = None,
-    ) -> RunEdits:
-        """Find the runs under way that answer every condition, to change the plan of each.
-
-        ``len()`` of what this returns is how many there are; its ``apply(change)`` edits them::
-
-            edits = runner.edit(workflow="order", reason="the notifier is down", actor="ana")
-            edits.apply(lambda plan: plan.actions["notify"].disable())
-
-        Raises:
-            ValueError: there is no *reason*.
-        """
-
-        def edit_of(run_id: str) -> Edit:
-            return Edit(self._state, self._coordinator.send, run_id, reason=reason, actor=actor)
-
-        edit_of("")  # a reason that is none shows before anything is read
-        found = self._matching(status, workflow, tag, since)
-        return RunEdits([one.run_id for one in found if not one.status.is_terminal], edit_of)
-
     def ping(self) -> None:
         """Ask Redis for a sign of life.
 
@@ -318,6 +328,35 @@ class Runner:
         self._listening.close()
         self._state.client.close()
 
+    def _create(self, new: NewRun) -> Run:
+        self._check_room()
+        arguments = self._new.arguments(new)
+        answer = self._state.submit(new.run_id, arguments, most=self.settings.max_live_runs)
+        match answer.word:
+            case "full":
+                raise too_many_runs(answer, self.settings.max_live_runs)
+            case "taken":
+                raise RunExistsError(new.run_id)
+            case "exists" if new.on_conflict == "reject":
+                raise RunExistsError(answer.details[0], f"has the key {new.key!r}")
+            case "exists":
+                if new.reply_to:
+                    self._state.ask(answer.details[0], new.reply_to)
+                self._listening.follow(answer.details[0])
+                return Run(self._state, answer.details[0], self._send)
+        return self._submitted(new.run_id, answer)
+
+    def _submitted(self, run_id: str, answer: Answer) -> Run:
+        """Return the handle of a run that was created, whose messages are sent now."""
+        self._listening.follow(run_id)
+        try:
+            self._send(run_id, answer.next)
+        except BrokerUnavailableError as error:
+            logger.warning(
+                "run %s is kept; its first message is sent by a worker: %s", run_id, error
+            )
+        return Run(self._state, run_id, self._send)
+
     def _deliver(self, run: Run) -> None:
         """See that handlers were called with what a run has sent that has ended."""
         try:
@@ -327,104 +366,3 @@ class Runner:
             return
         if not done:
             logger.warning("handlers are still at the messages of run %s", run.run_id)
-
-    def _values(self, store: Mapping[Any, Any]) -> dict[str, bytes]:
-        limit = self.settings.max_value_bytes
-        return dict(encoded_value(key, value, limit) for key, value in store.items())
-
-    def _matching(
-        self,
-        status: RunStatus | str | None,
-        workflow: str | None,
-        tag: str | None,
-        since: datetime | None,
-        cursor: str | None = None,
-    ) -> Iterator[RunSummary]:
-        """Yield the runs that answer every condition, the youngest first."""
-        wanted = None if status is None else str(status)
-        if any(word is not None and fault_of(word) for word in (wanted, workflow, tag)):
-            return  # nothing can be called so
-        for summary in self._from(self._index(wanted, workflow, tag), cursor):
-            if since is not None and summary.submitted_at < since.astimezone(UTC):
-                return
-            if _answers(summary, wanted, workflow, tag):
-                yield summary
-
-    def _index(self, status: str | None, workflow: str | None, tag: str | None) -> str:
-        """Return the index that is likely to be the shortest."""
-        if tag is not None:
-            return self._state.keys.of("tag", tag)
-        if workflow is not None:
-            return self._state.keys.of("workflow", workflow)
-        return self._state.keys.of("status", status) if status else self._state.keys.of("runs")
-
-    def _from(self, index: str, cursor: str | None) -> Iterable[RunSummary]:
-        """Yield the runs of an index, the youngest first, from behind *cursor* on."""
-        client = self._state.client
-        with our_errors(url=self.settings.redis_url):
-            start = 0
-            if cursor is not None:
-                rank = cast("int | None", client.zrevrank(index, cursor))
-                if rank is None:
-                    raise RunNotFoundError(cursor)
-                start = rank + 1
-            while ids := cast("list[bytes]", client.zrevrange(index, start, start + _PAGE - 1)):
-                pipeline = client.pipeline(transaction=False)
-                names = [run_id.decode("utf-8", "surrogateescape") for run_id in ids]
-                for run_id in names:
-                    pipeline.hgetall(self._state.keys.of("run", run_id))
-                headers = pipeline.execute(raise_on_error=False)
-                yield from _summaries(zip(names, headers, strict=True))
-                start += _PAGE
-
-
-def _summaries(headers: Iterable[tuple[str, Any]]) -> Iterable[RunSummary]:
-    """Yield what can be read: a damaged run does not hide the others, and tells when asked for."""
-    for run_id, header in headers:
-        if header == {}:
-            continue
-        try:
-            if isinstance(header, Exception):
-                raise CorruptRunError(run_id, str(header))
-            yield summary_of(run_id, texts_of(header))
-        except CorruptRunError as error:
-            logger.warning("%s; it is not listed", error)
-
-
-def _definition(workflow: Workflow | Mapping[str, Any] | str) -> WorkflowDefinition:
-    if isinstance(workflow, Workflow):
-        return workflow.definition()
-    if isinstance(workflow, str):
-        return Workflow.from_json(workflow).definition()
-    if isinstance(workflow, Mapping):
-        return Workflow.from_dict(dict(workflow)).definition()
-    raise InvalidWorkflowError(
-        "submit() takes a Workflow, or a definition as a dict or JSON, "
-        f"not {type(workflow).__name__}"
-    )
-
-
-def _tags(definition: WorkflowDefinition, tags: Iterable[str]) -> list[str]:
-    if isinstance(tags, str):
-        raise TypeError("tags is a list of words, not one text")
-    return sorted({check_name(tag) for tag in (*definition.tags, *tags)})
-
-
-def _checked_id(run_id: str) -> str:
-    if not isinstance(run_id, str) or not RUN_ID.fullmatch(run_id):
-        raise InvalidWorkflowError(f"run_id {run_id!r:.100} is not 1 to 200 of A-Z a-z 0-9 _ . : -")
-    return run_id
-
-
-def _new_id() -> str:
-    return f"{datetime.now(UTC):%y%m%d-%H%M%S}-{uuid.uuid4().hex[:12]}"
-
-
-def _answers(
-    summary: RunSummary, status: str | None, workflow: str | None, tag: str | None
-) -> bool:
-    return (
-        (status is None or summary.status == status)
-        and (workflow is None or summary.workflow == workflow)
-        and (tag is None or tag in summary.tags)
-    )

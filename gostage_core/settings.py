@@ -14,11 +14,13 @@ from pydantic import (
     model_validator,
 )
 
+from gostage_core.bounds import Bounds
 from gostage_core.duration import Seconds
 from gostage_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 PREFIX: Final = "GOSTAGE_"
 _OF_OUR_PROCESSES: Final = frozenset({"GOSTAGE_LAUNCH"})
@@ -57,6 +59,27 @@ class Settings(BaseModel):
     small_store: int = Field(default=512, ge=0, le=65_536)
     """A store of at most so many bytes is sent along with the claim of an action."""
 
+    cancel_grace: Seconds = Field(default=30.0, ge=0)
+    """How long what runs may go on in a run that is to end, before it is ended from outside."""
+
+    max_live_runs: int = Field(default=0, ge=0)
+    """How many runs may live at a time before a submit is refused; 0 for any number."""
+
+    max_queued: int = Field(default=0, ge=0)
+    """How many messages may wait in the queue before a submit is refused; 0 for any number."""
+
+    max_journal: int = Field(default=100_000, ge=1_000)
+    """How many entries the history of a run keeps; the oldest go."""
+
+    max_store_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    """How large the store of one run may be in all, encoded."""
+
+    max_past_bytes: int = Field(default=1024 * 1024, ge=0)
+    """How much of what was replaced in a store is kept, for forks from a time before."""
+
+    max_signals: int = Field(default=1_000, ge=1)
+    """How many signals a run keeps that nobody waits for yet."""
+
     max_value_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     """The largest value that the store takes, encoded, and the largest message."""
 
@@ -74,6 +97,17 @@ class Settings(BaseModel):
 
     durability: Literal["none", "relaxed", "strict"] = "relaxed"
     """What the preflight asks: ``strict`` refuses a server without AOF, ``relaxed`` warns."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """What each run may keep, and for how long it is kept itself."""
+        return Bounds(
+            retention_ms=round(self.retention * 1000),
+            journal=self.max_journal,
+            store_bytes=self.max_store_bytes,
+            past_bytes=self.max_past_bytes,
+            grace_ms=round(self.cancel_grace * 1000),
+        )
 
     @field_validator("modules", mode="before")
     @classmethod

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.authoring.definition import WorkflowDefinition
 from gostage_core.context import View
+from gostage_core.damage import readable
 from gostage_core.errors import RunNotFoundError
+from gostage_core.planning.tree import read_tree
 from gostage_core.state.client import our_errors
+from gostage_core.status import RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from gostage_core.state.operations import State, Stored
+    from gostage_core.planning.tree import Tree
+    from gostage_core.state.answers import Stored
+    from gostage_core.state.operations import State
 
 
 class RedisSource:
@@ -73,6 +78,29 @@ class RedisSource:
         with self._errors():
             value = cast("bytes | None", self._state.client.hget(self._key("run"), "deadline"))
         return None if value is None else round(float(value))
+
+    def tree(self) -> Tree:
+        """Read the run's whole plan.
+
+        Raises:
+            RunNotFoundError: no such run.
+            CorruptRunError: it is not one of ours.
+        """
+        header, fields = self.plan()
+        with readable(self._run_id, "plan"):
+            return read_tree(fields, RunStatus(header["status"].decode()))
+
+    def awaited_type(self, signal: str) -> str:
+        """Read what is to come by the entry that has waited longest for a signal; empty for any."""
+        with self._errors():
+            waiting = cast(
+                "bytes | None", self._state.client.hget(self._key("inbox"), f"w{signal}")
+            )
+            if waiting is None:
+                return ""
+            entry = waiting.decode().partition(":")[0]
+            text = cast("bytes | None", self._state.client.hget(self._key("plan"), f"j{entry}"))
+        return "" if text is None else text.decode().partition("\n")[2]
 
     def has_stage(self, stage_id: str) -> bool:
         """Ask the plan for a stage of this id."""

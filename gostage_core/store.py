@@ -14,8 +14,8 @@ from gostage_core.errors import (
     ValueTooLargeError,
 )
 from gostage_core.naming import check_name
+from gostage_core.state.answers import Stored
 from gostage_core.state.changes import KEEP_TTL, Deleted, Grown, Put, Step, put_over, replaces
-from gostage_core.state.operations import Stored
 from gostage_core.state.reader import MISSING, Source, StoreReader, name_and_type, read_as
 from gostage_core.state.stored import ABSENT, LARGEST, Metadata, stored_type, whole
 from gostage_core.values.annotations import alternatives, item_hints
@@ -305,6 +305,17 @@ def encoded_value(key: Key[Any] | str, value: Any, limit: int) -> tuple[str, byt
         decode_as(data, wanted, name)
     _check_size(f"the value of {name!r}", data, limit)
     return name, data
+
+
+def put_arguments(values: Mapping[Any, Any], limit: int) -> list[object]:
+    """Return *values*, by key or typed key, as puts that the scripts read.
+
+    Raises:
+        StoreError: as :func:`encoded_value`.
+    """
+    encoded = dict(encoded_value(key, value, limit) for key, value in values.items())
+    puts = [["p", name, data, "", "", ""] for name, data in encoded.items()]
+    return [len(puts), *(part for put in puts for part in put)]
 
 
 def encoded_result(name: str, value: Any, limit: int) -> bytes:

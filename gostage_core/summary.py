@@ -34,6 +34,10 @@ class RunSummary(Timed):
     deadline: datetime | None = None
     error: Failure | None = None
     bail_reason: str | None = None
+    parent: str = ""
+    """The run above it, whose entry waits for it."""
+    compensated: bool | None = None
+    """Whether what it had done is undone; ``None`` where nothing was to be, or not yet."""
 
 
 def status_of(run_id: str, text: bytes, schema: bytes) -> RunStatus:
@@ -80,7 +84,13 @@ def summary_of(run_id: str, header: Mapping[str, bytes]) -> RunSummary:
             deadline=moment(header.get("deadline")),
             error=failure_from(why) if status is RunStatus.FAILED else None,
             bail_reason=why.get("reason") if status is RunStatus.BAILED else None,
+            parent=header.get("parent", b"").decode().partition(" ")[0],
+            compensated=_truth(header.get("compensated")),
         )
+
+
+def _truth(text: bytes | None) -> bool | None:
+    return None if text is None else text == b"1"
 
 
 def failure_from(data: Mapping[str, Any]) -> Failure:

@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.retry import Retry, decide
-from gostage_core.errors import ActionTimeoutError, CorruptRunError
-from gostage_core.failure import failure_of
+from gostage_core.errors import (
+    ActionTimeoutError,
+    CorruptRunError,
+    DeadlineExceededError,
+    GostageError,
+    SignalTimeoutError,
+)
+from gostage_core.failure import Failure, failure_of
 from gostage_core.plan import Entry
 
 if TYPE_CHECKING:
-    from gostage_core.failure import Failure
-    from gostage_core.state.operations import Answer, Claim, State
+    from gostage_core.state.answers import Answer, Claim
+    from gostage_core.state.operations import State
 
 
-def next_try(entry: Entry, error: BaseException, fails: int) -> float | None:
-    """Return the seconds until the next try at *entry*, or ``None`` when there is none."""
+_CAUSES: Final = 8
+"""How far back what an attempt failed with is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How long an attempt may take, and what it fails with then."""
+
+    seconds: float | None
+    error: GostageError
+
+    @classmethod
+    def of_try(cls, timeout: float | None) -> Limit:
+        """Return the limit of one try alone."""
+        return cls(timeout, overtime(timeout))
+
+    def within(self, deadline: float | None, left: float | None) -> Limit:
+        """Return it, or what is *left* of the *deadline* of the entry, where that is less.
+
+        Raises:
+            DeadlineExceededError: nothing is left.
+        """
+        if left is None or (self.seconds is not None and self.seconds < left):
+            return self
+        if left <= 0:
+            raise overdue(deadline)
+        return Limit(left, overdue(deadline))
+
+
+def next_try(entry: Entry, error: BaseException, fails: int, random: float) -> float | None:
+    """Return the seconds until the next try at *entry*, or ``None`` when there is none.
+
+    *random* is a number from 0 to 1, which spreads retries.
+    """
+    if isinstance(error, DeadlineExceededError):
+        return None
     try:
         policy = Retry.model_validate(entry.retry) if entry.retry else None
     except ValueError:  # a damaged record; the failure stands without it
         policy = None
-    return decide(policy, error, fails, random.random())  # noqa: S311 - spreads retries, no secret
+    return decide(policy, error, fails, random)
 
 
 def entry_of(claim: Claim) -> Entry:
@@ -57,7 +98,12 @@ def end_unreadable(state: State, claim: Claim, error: CorruptRunError) -> str:
 
 
 def report_failure(
-    state: State, claim: Claim, entry: Entry, failure: Failure, delay: float | None
+    state: State,
+    claim: Claim,
+    entry: Entry,
+    failure: Failure,
+    delay: float | None,
+    missed: int | None = None,
 ) -> Answer:
     """End an attempt as failed, with what its entry says of a last failure."""
     return state.fail(
@@ -66,13 +112,34 @@ def report_failure(
         policy=entry.on_error,
         failure=failure.to_json(),
         details=failure.summary(),
+        missed=missed,
     )
 
 
-def overtime_of(claim: Claim, entry: Entry) -> tuple[Failure, float | None]:
+def missed_wait(error: BaseException | None) -> int | None:
+    """Return which wait of an attempt nothing came for, if *error* is that or because of it."""
+    for _ in range(_CAUSES):
+        if error is None:
+            break
+        if isinstance(error, SignalTimeoutError):
+            return error.which
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def overtime_of(claim: Claim, entry: Entry, random: float) -> tuple[Failure, float | None]:
     """Return the failure of an attempt that overran its timeout, and when it is tried again."""
     error = overtime(entry.timeout)
-    return failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1)
+    return failure_at(entry, claim, error), next_try(entry, error, claim.fails + 1, random)
+
+
+def overdue_of(claim: Claim, entry: Entry, last: bytes) -> Failure:
+    """Return the failure of an entry past its deadline; its *last* failure is the cause."""
+    failure = failure_at(entry, claim, overdue(entry.deadline))
+    known = json.loads(last or b"{}")
+    if not known or "released" in known:
+        return failure
+    return replace(failure, cause=Failure.from_data(known))
 
 
 def failure_at(entry: Entry, claim: Claim, error: BaseException) -> Failure:
@@ -83,3 +150,8 @@ def failure_at(entry: Entry, claim: Claim, error: BaseException) -> Failure:
 def overtime(timeout: float | None) -> ActionTimeoutError:
     """Return what an attempt past its timeout fails with."""
     return ActionTimeoutError(f"not done within its timeout of {timeout or 0:g} s")
+
+
+def overdue(deadline: float | None) -> DeadlineExceededError:
+    """Return what an action past its deadline fails with."""
+    return DeadlineExceededError(f"not done within its deadline of {deadline or 0:g} s in all")

@@ -6,14 +6,14 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from gostage_core.authoring.waits import ChildRun, Group
+from gostage_core.authoring.waits import ChildRun, Group, SignalWait, Timer
 from gostage_core.plan import NewRun, group_arguments
 
 if TYPE_CHECKING:
     from gostage_core.authoring.waits import Wait
     from gostage_core.plan import Entry
     from gostage_core.settings import Settings
-    from gostage_core.state.operations import Claim
+    from gostage_core.state.answers import Claim
 
 _LONGEST_ID: Final = 150
 """Of a child run; a longer one, deep below its ancestors, is told by a digest."""
@@ -24,14 +24,22 @@ def waiting_arguments(wait: Wait, claim: Claim, entry: Entry, settings: Settings
     if isinstance(wait, Group):
         return group_arguments(wait, entry, claim.entry)
     if isinstance(wait, ChildRun):
-        return ["run", child_id(claim), *_child(wait, claim, entry, settings).arguments()]
-    return ["delivery", wait.id, round((wait.timeout or 0) * 1000)]
+        return ["run", _first_child_id(claim), *_child(wait, claim, entry, settings).arguments()]
+    if isinstance(wait, Timer):
+        return ["timer", round(wait.seconds * 1000)]
+    if isinstance(wait, SignalWait):
+        return ["signal", wait.which, wait.name, wait.type, _ms(wait.timeout), wait.refusal[:2000]]
+    return ["delivery", wait.id, _ms(wait.timeout)]
 
 
-def child_id(claim: Claim) -> str:
-    """Return the id of the child run of this try: the same however often it is asked for."""
-    again = f".{claim.fails}" if claim.fails else ""
-    name = f"{claim.run_id}.{claim.entry}{again}"
+def _ms(timeout: float | None) -> int:
+    """Return a timeout as the scripts read it: 0 for none."""
+    return 0 if timeout is None else max(1, round(timeout * 1000))
+
+
+def _first_child_id(claim: Claim) -> str:
+    """Return the id of the first child run of an entry; the next ones have a number behind it."""
+    name = f"{claim.run_id}.{claim.entry}"
     if len(name) <= _LONGEST_ID:
         return name
     return f"{name[:100]}.{sha256(name.encode()).hexdigest()[:32]}"
@@ -39,11 +47,11 @@ def child_id(claim: Claim) -> str:
 
 def _child(wait: ChildRun, claim: Claim, entry: Entry, settings: Settings) -> NewRun:
     return NewRun(
-        run_id=child_id(claim),
-        nonce=f"child of {claim.run_id} {claim.entry} {claim.fails}",
+        run_id=_first_child_id(claim),
+        nonce=f"child of {claim.run_id} {claim.entry} {claim.token}",
         definition=wait.definition,
         details=json.dumps({"by": entry.path, "run": claim.run_id}),
-        retention_ms=round(settings.retention * 1000),
+        bounds=settings.bounds,
         parent=f"{claim.run_id} {claim.entry}",
         tags=tuple(sorted(wait.definition.tags)),
         values=wait.values,

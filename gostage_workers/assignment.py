@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gostage_core.attempt import Ended
 from gostage_core.settings import Settings
-from gostage_core.state.operations import Claim
+from gostage_core.state.answers import Claim
 
 
 class Source(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from gostage_core.attempt import Executor, Place
 from gostage_core.broker.app import direct_line
 from gostage_core.coordinator import Coordinator
+from gostage_core.errors import UnavailableError
 from gostage_core.runner import Runner
 from gostage_core.state.operations import State
 from gostage_core.timeout import giving_up, interrupting
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from gostage_core.attempt import Moment
     from gostage_core.settings import Settings
+    from gostage_core.state.answers import Claim
 
 _ATTRIBUTE: Final = "gostage"
 
@@ -53,10 +55,12 @@ class Installation:
 
     @property
     def runner(self) -> Runner:
-        """What submits runs from this very process."""
-        self._in_this_process()
-        if self._runner is None:
-            self._runner = Runner(settings=self.settings, app=self.app)
+        """What submits runs from this very process.
+
+        What it submits has come through the queue, whose length refuses it no more.
+        """
+        if self._runner is None or self._pid != os.getpid():
+            self._runner = Runner.over(self.state, self.coordinator.send)
         return self._runner
 
     def executor(self, node: str) -> Executor:
@@ -70,10 +74,17 @@ class Installation:
                 stopping,
                 process_scope.attempt,
                 Publisher(self.app, self.settings.namespace),
-                isolate=Isolation(self.settings, process),
+                isolate=Isolation(self.settings, process, self._is_lost),
             )
             self._executor = Executor(self.state, place, reached=lambda m: self.reached(m))
         return self._executor
+
+    def _is_lost(self, claim: Claim) -> bool:
+        """Tell whether an attempt's lease has gone; not while nobody answers."""
+        try:
+            return self.state.control(claim) == "lost"
+        except UnavailableError:
+            return False
 
     def _in_this_process(self) -> None:
         """Open anew after a fork: a connection shared by two processes mixes up their answers."""

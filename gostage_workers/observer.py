@@ -18,7 +18,7 @@ from gostage_workers.assignment import Report
 if TYPE_CHECKING:
     from gostage_core.attempt import Ended
     from gostage_core.plan import Entry
-    from gostage_core.state.operations import Claim
+    from gostage_core.state.answers import Claim
     from gostage_workers.isolated_process import Death
 
 logger: Final = logging.getLogger("gostage.action")
@@ -75,6 +75,11 @@ class Observer:
     def seconds_left(self) -> float | None:
         """Return how long it may still take; ``None`` for as long as it likes."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether the attempt has ended, though its process may not have."""
+        return self._ended is not None
 
     def is_late(self) -> bool:
         """Tell whether it may take no longer."""

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from gostage_core.errors import UnavailableError
+from gostage_core.errors import BackpressureError, UnavailableError
 from gostage_workers.identity import stopping
 
 if TYPE_CHECKING:
@@ -24,12 +24,15 @@ def patiently(call: Callable[[], T]) -> T:
     """Return what *call* returns, however long its server is away.
 
     Raises:
+        BackpressureError: the server refuses it for now; waiting for that would hold this worker.
         UnavailableError: the worker is to stop, and there was no answer yet.
     """
     pause = 0.05
     while True:
         try:
             return call()
+        except BackpressureError:
+            raise
         except UnavailableError as error:
             if stopping():
                 raise

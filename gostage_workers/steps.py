@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
+import signal
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from celery import bootsteps, signals
+from celery.worker import state as worker_state
 
+from gostage_core.audit import Audit
 from gostage_core.broker.depth import queue_depth
+from gostage_core.broker.hints import HINT_TASK
 from gostage_core.errors import UnavailableError
 from gostage_core.preflight import check_server
 from gostage_core.replies import send_reply
 from gostage_core.rescuer import Rescuer
+from gostage_core.scheduling.firing import Firing
 from gostage_workers.identity import new_boot, process_name, stop_waiting
 from gostage_workers.installation import installation_of
 
@@ -98,6 +104,20 @@ class Household:
         """
         return {process_name(self._worker.hostname, pid) for pid in self._pids()}
 
+    def child(self, process: str) -> int | None:
+        """Return the pool's child of that name, if it is one."""
+        pids = {process_name(self._worker.hostname, pid): pid for pid in self._pids()}
+        pid = pids.get(process)
+        return None if pid == os.getpid() else pid
+
+    def at_work(self) -> set[str]:
+        """Return what messages name that this worker took and has not done with: "run entry"."""
+        return {
+            " ".join(map(str, request.args))
+            for request in _requests()
+            if request.type == HINT_TASK  # its name is that of the action
+        }
+
     def _pids(self) -> Iterator[int]:
         yield os.getpid()
         for pid in (getattr(self._worker.pool, "info", None) or {}).get("processes", ()):
@@ -107,6 +127,13 @@ class Household:
                 continue
             if state not in _GONE and state != psutil.STATUS_STOPPED:
                 yield pid
+
+
+def _requests() -> list[Any]:
+    while True:
+        # They change while they are looked at: the event loop is in another thread.
+        with contextlib.suppress(RuntimeError):
+            return [*worker_state.reserved_requests, *worker_state.active_requests]
 
 
 class Repeating(threading.Thread):
@@ -140,11 +167,33 @@ class Repeating(threading.Thread):
 
 
 class Keeper(Repeating):
-    """Renews the leases. Does nothing else, so that nothing else can keep it from it."""
+    """Renews the leases, and ends processes. Nothing that takes long may keep it from that."""
+
+    def __init__(self, installation: Installation, household: Household) -> None:
+        super().__init__(installation, household)
+        self._left_alone: set[str] = set()
 
     def once(self) -> None:
-        """Renew the leases of every living process of this worker."""
-        self._installation.state.renew(self._household.living())
+        """Renew the leases of every living process of this worker; stop what nobody waits for."""
+        doomed = self._installation.state.renew(self._household.living())
+        self._left_alone.intersection_update(doomed.values())
+        for process, held in doomed.items():
+            self._stop(process, held)
+
+    def _stop(self, process: str, held: str) -> None:
+        """End the process whose body runs on beyond the grace, where it is one of its own."""
+        member = held.partition(" ")[2]
+        pid = self._household.child(process)
+        if pid is None:
+            if held not in self._left_alone:
+                self._left_alone.add(held)
+                logger.warning(
+                    "the body of %s runs on; this pool has no process of its own for it", member
+                )
+            return
+        logger.warning("process %s is killed: nobody waits for what it does, %s", process, member)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Watch(Repeating):
@@ -157,7 +206,9 @@ class Watch(Repeating):
             installation.coordinator,
             self._depth,
             partial(send_reply, installation.state),
+            Firing(installation.state, installation.coordinator.send).fire,
         )
+        self._audit = Audit(installation.state, self._rescuer)
         self._known: set[str] = set()
 
     def once(self) -> None:
@@ -167,6 +218,7 @@ class Watch(Repeating):
             self._rescuer.lost(process)
         self._known = living
         self._rescuer.tick()
+        self._audit.look(living, self._household.at_work)
 
     def end(self) -> None:
         """Stop, and give back at once what this worker still holds."""

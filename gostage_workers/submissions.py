@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,13 @@ from uuid import NAMESPACE_OID, uuid5
 from celery.exceptions import Reject
 
 from gostage_core.authoring.problems import suggestion
-from gostage_core.errors import GostageError, InvalidWorkflowError, RunExistsError, UnavailableError
+from gostage_core.errors import (
+    BackpressureError,
+    GostageError,
+    InvalidWorkflowError,
+    RunExistsError,
+    UnavailableError,
+)
 from gostage_core.replies import refusal
 from gostage_core.state.keys import RUN_ID
 from gostage_core.values.codec import from_tree
@@ -22,8 +29,16 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger(__name__)
 
-_TAKEN: Final = frozenset({"store", "run_id", "key", "deadline", "tags", "reply_to"})
+_TAKEN: Final = frozenset(
+    {
+        "store", "run_id", "key", "on_conflict", "concurrency_key", "deadline", "tags", "reply_to",
+    }
+)  # fmt: skip
 """What may be said of a run beside its definition."""
+
+_PAUSE: Final = 0.2
+"""How long a message is kept that is refused for now, in seconds: it comes again at once where no
+other one waits."""
 
 _REFUSED: Final = (GostageError, TypeError, ValueError)
 
@@ -40,7 +55,7 @@ def submit(
         _refuse_unknown(wanted)
         submit_for(installation, request, definition, wanted)
     except UnavailableError as error:
-        raise Reject(str(error), requeue=True) from error
+        raise put_back(error) from error
     except _REFUSED as error:
         logger.error("message %s is refused: %s", request.id, error)
         if isinstance(reply_to, str):
@@ -54,6 +69,7 @@ def submit_for(
 
     Raises:
         GostageError: it is refused.
+        BackpressureError: it is refused for now.
         UnavailableError: the server is away, and the worker is to stop.
     """
     run_id = wanted.get("run_id") or run_id_of(request.id)
@@ -69,6 +85,13 @@ def submit_for(
         # Under the id of its message it can only be the run of this very message.
         if wanted.get("run_id") and not _comes_again(request):
             raise
+
+
+def put_back(error: UnavailableError) -> Reject:
+    """Return what has Celery put a message back to the end of its queue."""
+    if isinstance(error, BackpressureError):
+        time.sleep(_PAUSE)
+    return Reject(str(error), requeue=True)
 
 
 def run_id_of(task_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore
 
 from gostage_core.broker.direct import Trail
 from gostage_core.broker.hints import HINT_TASK
@@ -20,7 +20,7 @@ from gostage_core.errors import RunFailedError, UnavailableError
 from gostage_core.rescuer import mark_of
 from gostage_workers.canvas_link import begin_link
 from gostage_workers.deliveries import deliver_failure, deliver_result, told_of
-from gostage_workers.submissions import submit
+from gostage_workers.submissions import put_back, submit
 
 if TYPE_CHECKING:
     from celery import Celery, Task
@@ -122,7 +122,7 @@ def _register_link(app: Celery, installation: Installation) -> None:
         try:
             begin_link(installation, self.request, given, wanted)
         except UnavailableError as error:
-            raise Reject(str(error), requeue=True) from error
+            raise put_back(error) from error
         # Celery then keeps no result, and sends nothing of what comes after it.
         raise Ignore
 

@@ -12,8 +12,10 @@ from gostage_core.authoring.conditions import conditions
 from gostage_core.authoring.registry import registry
 from gostage_core.settings import Settings
 from gostage_core.state.operations import State
+from gostage_core.testing.memory import MemoryClient, MemoryServer
 from tests.support.bench import Bench
 from tests.support.server import RedisServer
+from tests.support.watched import WatchedBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +53,32 @@ def fresh_registry() -> Iterator[None]:
 @pytest.fixture
 def bench(settings: Settings, fresh_registry: None) -> Iterator[Bench]:
     bench = Bench(settings)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def memory_bench(namespace: str, fresh_registry: None) -> Iterator[Bench]:
+    """A bench over a server in memory, whose time stands still."""
+    bench = Bench(Settings(namespace=namespace), MemoryClient(MemoryServer()))
+    yield bench
+    bench.close()
+
+
+@pytest.fixture(params=["once", "twice"])
+def watched(
+    request: pytest.FixtureRequest, namespace: str, fresh_registry: None
+) -> Iterator[WatchedBench]:
+    """A bench that checks each step; at the second time, whose every call is repeated."""
+    bench = WatchedBench(Settings(namespace=namespace), twice=request.param == "twice")
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def watched_once(namespace: str, fresh_registry: None) -> Iterator[WatchedBench]:
+    """A bench that checks each step, for what takes many."""
+    bench = WatchedBench(Settings(namespace=namespace))
     yield bench
     bench.close()
 

@@ -49,3 +49,17 @@ def test_the_key_table_lists_every_key() -> None:
     rows = re.findall(r"^\| (`.*?) \| \w", table, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)", row)}
     assert listed == {template.split(":")[0] for template in keys._TEMPLATES.values()}
+
+
+def test_each_kind_of_bad_input_names_a_test_that_there_is() -> None:
+    tests = ROOT / "tests"
+    table = (tests / "BAD_INPUT.md").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if re.match(r"\| \d", line)]
+    named = [re.findall(r"`([\w/]+\.py)::(\w+)`", row) for row in rows]
+    assert all(len(found) == 1 for found in named)
+    missing = [
+        (file, name)
+        for [(file, name)] in named
+        if f"def {name}(" not in (tests / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []

@@ -162,6 +162,10 @@ class Action(BaseModel):
         chosen = checked_options(overrides, f"{type(self).__name__}.options()")
         return with_options(self, chosen)
 
+    def _gostage_definition(self) -> ActionDefinition:
+        """Return this action as data."""
+        return definition_of(self)
+
     def _gostage_check(self, where: str) -> None:
         """Check that this process can build the actions that this one is made of."""
 
@@ -200,6 +204,11 @@ def definition_of(action: Action) -> ActionDefinition:
     written = {name for name, value in options.items() if value != _PLAIN[name]}
     written.update(action._gostage_options, ["action", "params"] if params else ["action"])
     options["name"] = options.get("name") or default_name(cls.__action_id__)
+    if options.get("throttle") is not None:
+        values = {name: getattr(action, name) for name in cls.model_fields}
+        options["throttle"] = options["throttle"].for_parameters(
+            cls.__name__, cls.__action_id__, values
+        )
     return ActionDefinition.model_construct(
         written, action=cls.__action_id__, params=params, **options
     )

@@ -29,6 +29,7 @@ from gostage_core.authoring.json_tree import MOST_BYTES
 from gostage_core.authoring.options import ActionOptions
 from gostage_core.authoring.problems import listing, problem_lines, shown
 from gostage_core.authoring.sparse import SparseModel
+from gostage_core.authoring.throttle import Throttle
 from gostage_core.errors import InvalidWorkflowError
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class ActionDefinition(ActionOptions, ActionCall):
         the JSON would bring back what was overridden.
         """
         return name in self.model_fields_set
+
+
+# What undoes an action is one itself: the options know it by its name.
+ActionOptions.model_rebuild(_types_namespace={"ActionDefinition": ActionDefinition})
+ActionDefinition.model_rebuild()
 
 
 class MiddlewareUse(SparseModel):
@@ -207,6 +213,9 @@ class WorkflowDefinition(SparseModel):
 
     limits: Limits | None = None
     """Guard rails for what is added while it runs."""
+
+    throttle: Throttle | None = None
+    """How many of its runs go on at a time, or begin within a time."""
 
     stages: tuple[StageDefinition, ...] = Field(json_schema_extra={"minItems": 1})
     """What the workflow does, in order."""

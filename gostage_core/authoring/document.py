@@ -30,6 +30,8 @@ from gostage_core.authoring.options import OPTION_NAMES
 from gostage_core.authoring.problems import listing, problem_lines, step
 from gostage_core.authoring.registry import registry
 from gostage_core.authoring.retry import Retry
+from gostage_core.authoring.settling import settled
+from gostage_core.authoring.throttle import Throttle
 from gostage_core.errors import (
     DefinitionError,
     DuplicateStageError,
@@ -63,6 +65,8 @@ _KNOWN: Final = {
     "stages": StageDefinition.model_fields.keys(),
     "actions": ActionDefinition.model_fields.keys(),
     "retry": Retry.model_fields.keys(),
+    "throttle": Throttle.model_fields.keys(),
+    "compensate": ActionDefinition.model_fields.keys(),
     "middleware": MiddlewareUse.model_fields.keys(),
     "limits": Limits.model_fields.keys(),
     "may_add": Addition.model_fields.keys(),
@@ -207,6 +211,8 @@ def _built(
 def _action(place: Place, entry: Object, faults: list[DefinitionError]) -> Action | None:
     """Return what *entry* describes, with the options of what is inside of it settled too."""
     action = _built(registry, "action", place, entry, faults)
+    if isinstance(undo := entry.get("compensate"), dict):
+        _action(f"{place}.compensate", undo, faults)
     try:
         return action._gostage_settled(f"{place}.params") if action is not None else None
     except InvalidActionError as error:
@@ -273,13 +279,20 @@ def _with_options(
         [
             with_options(
                 action,
-                {name: getattr(entry, name) for name in entry.model_fields_set & OPTION_NAMES},
+                _given_options(entry),
             )
             for action, entry in zip(actions, stage.actions, strict=True)
             if action is not None
         ]
         for actions, stage in zip(bound, definition.stages, strict=True)
     ]
+
+
+def _given_options(entry: ActionDefinition) -> dict[str, Any]:
+    given = {name: getattr(entry, name) for name in entry.model_fields_set & OPTION_NAMES}
+    if entry.compensate is not None:
+        given["compensate"] = settled(entry.compensate, "compensate")
+    return given
 
 
 def _joined(faults: Sequence[DefinitionError]) -> DefinitionError:

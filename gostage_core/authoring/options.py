@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from gostage_core.authoring.definition_fields import (
     Description,
@@ -17,11 +17,16 @@ from gostage_core.authoring.definition_fields import (
 from gostage_core.authoring.problems import listing, problem_lines, suggestion
 from gostage_core.authoring.retry import Retry
 from gostage_core.authoring.sparse import SparseModel
+from gostage_core.authoring.throttle import Throttle
 from gostage_core.errors import InvalidActionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gostage_core.authoring.action import Action
+
+    # The options are rebuilt where this is defined, which needs them itself.
+    from gostage_core.authoring.definition import ActionDefinition  # noqa: TC004
     from gostage_core.duration import Duration
 
 
@@ -35,8 +40,11 @@ class OptionKeywords(TypedDict, total=False):
     priority: int | None
     retry: Retry | None
     timeout: Duration | None
+    deadline: Duration | None
     on_error: Literal["fail", "continue"]
     store_as: str | None
+    compensate: Action | None
+    throttle: Throttle | None
     isolation: Literal["process"] | None
     memory_mb: int | None
     cpu_seconds: int | None
@@ -66,11 +74,21 @@ class ActionOptions(SparseModel):
     timeout: Timeout | None = None
     """How long one try may take, in seconds; by default as long as it likes."""
 
+    deadline: Timeout | None = None
+    """How long it may take in all, in seconds from when its turn comes: every try, and all that it
+    waits for between them. It fails then, and is not tried again."""
+
     on_error: Literal["fail", "continue"] = "fail"
     """Whether its last failure ends the run, or the run goes on without it."""
 
     store_as: StoreKey | None = None
     """The key of the store under which its return value is written."""
+
+    compensate: ActionDefinition | None = None
+    """What undoes the action, should the run fail or be cancelled after it has completed."""
+
+    throttle: Throttle | None = None
+    """How many go on at a time, or begin within a time, of all that shares its key."""
 
     isolation: Literal["process"] | None = None
     """``"process"`` runs each try in a process of its own, which may die without harm to others."""
@@ -80,6 +98,19 @@ class ActionOptions(SparseModel):
 
     cpu_seconds: int | None = Field(default=None, ge=1)
     """How much processor time the body may use in such a process, in seconds."""
+
+    @field_validator("compensate", mode="before")
+    @classmethod
+    def _as_data(cls, value: object) -> object:
+        as_data = getattr(value, "_gostage_definition", None)
+        return value if as_data is None else as_data()
+
+    @field_validator("compensate")
+    @classmethod
+    def _undone_by_nothing(cls, value: ActionDefinition | None) -> ActionDefinition | None:
+        if value is not None and value.compensate is not None:
+            raise ValueError("what undoes an action is not undone itself; leave out its compensate")
+        return value
 
 
 OPTION_NAMES = frozenset(ActionOptions.model_fields)

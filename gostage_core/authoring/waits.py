@@ -42,6 +42,8 @@ class Group:
     on_failure: Literal["fail_fast", "wait_all"] = "fail_fast"
     quorum: int | None = None
     """How many members must complete; ``None`` for all."""
+    keeps: int | None = None
+    """How many groups of the entry the plan keeps, this one included; ``None`` for all."""
     collect: bool = False
     """Whether what the last action of each member returns is kept, for :class:`Outcome`."""
 
@@ -64,7 +66,29 @@ class Delivery:
     """Seconds until the entry goes on without it."""
 
 
-Wait = Group | ChildRun | Delivery
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Time, and nothing else."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWait:
+    """A signal to the run. What came is kept with the entry, for its later attempts."""
+
+    which: int
+    """The number of this wait among those of the entry, from 0."""
+    name: str
+    type: str = ""
+    """What the signal is to bring: the name of a registered class, or of a plain type."""
+    timeout: float | None = None
+    """Seconds until the entry goes on without it, counted from its first wait for this one."""
+    refusal: str = ""
+    """Why the signal that came does not do."""
+
+
+Wait = Group | ChildRun | Delivery | Timer | SignalWait
 
 
 @dataclass(frozen=True, slots=True)

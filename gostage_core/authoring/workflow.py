@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gostage_core.authoring.document_file import DocumentFile
     from gostage_core.authoring.middleware import Middleware
+    from gostage_core.authoring.throttle import Throttle
     from gostage_core.duration import Duration
 
 __all__ = ["Stage", "Workflow"]
@@ -47,6 +48,7 @@ class Workflow:
         description: str = "",
         tags: Iterable[str] = (),
         limits: Limits | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         """Build a workflow without stages.
 
@@ -56,6 +58,9 @@ class Workflow:
             description: what it is for.
             tags: words to select its runs by.
             limits: guard rails for what is added while it runs, other than the usual ones.
+            throttle: how many of its runs go on at a time, or begin within a time; of those with
+                one ``concurrency_key``, where they are submitted with any. The others wait, as
+                ``pending``.
 
         Raises:
             InvalidWorkflowError: a value that does not fit.
@@ -67,6 +72,7 @@ class Workflow:
             description=description,
             tags=tags,
             limits=limits,
+            throttle=throttle,
         )
         self._stages: dict[str, Stage] = {}
 
@@ -194,6 +200,11 @@ class Workflow:
     def limits(self) -> Limits:
         """Guard rails for what is added while the workflow runs."""
         return self._head.limits or Limits()
+
+    @property
+    def throttle(self) -> Throttle | None:
+        """How many of its runs go on at a time, or begin within a time."""
+        return self._head.throttle
 
     @property
     def stages(self) -> Mapping[str, Stage]:

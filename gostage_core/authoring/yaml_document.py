@@ -59,6 +59,8 @@ def parse_yaml(text: str, file: str) -> tuple[object, SpotTree]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1 if mark else 1}"
+        if "nesting depth" in str(error.problem):  # libyaml from 0.2.6 on has a bound of its own
+            raise InvalidWorkflowError(f"{where}: nested too deeply") from error
         column = f" (column {mark.column + 1})" if mark else ""
         raise InvalidWorkflowError(f"{where}: not YAML: {_complaint(error)}{column}") from error
     except (yaml.YAMLError, ValueError) as error:

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from gostage_core.authoring.action import Action, definition_of, with_options
 from gostage_core.authoring.definition import ActionDefinition
-from gostage_core.authoring.options import OPTION_NAMES, checked_options
+from gostage_core.authoring.options import checked_options
 from gostage_core.authoring.problems import listing
-from gostage_core.authoring.registry import registry
+from gostage_core.authoring.settling import built, settled
 from gostage_core.authoring.stage import bound_actions
 from gostage_core.authoring.waits import BelowFailedError
 from gostage_core.errors import DefinitionError, InvalidActionError, UnknownActionError
@@ -76,7 +76,7 @@ class Composite(Action):
 
     def _checks(self, where: str) -> Iterator[Callable[[], object]]:
         """Return what is to be checked of this action where it is built from JSON."""
-        return (partial(_built, definition, at) for at, definition in self._at(where))
+        return (partial(built, definition, at) for at, definition in self._at(where))
 
     def _gostage_check(self, where: str) -> None:
         faults = []
@@ -96,7 +96,7 @@ class Composite(Action):
         return self._with_sequences(sequences)
 
     def _gostage_child_depth(self) -> int:
-        return max((_built(one, at)._gostage_child_depth() for at, one in self._at("")), default=0)
+        return max((built(one, at)._gostage_child_depth() for at, one in self._at("")), default=0)
 
     def _at(self, where: str) -> Iterator[tuple[str, ActionDefinition]]:
         for place, sequence in self._sequences().items():
@@ -117,17 +117,6 @@ def definitions_of(
     return tuple(map(definition_of, bound))
 
 
-def settled(definition: ActionDefinition, where: str) -> ActionDefinition:
-    """Return what stands in a document at *where* with every option settled.
-
-    Raises:
-        DefinitionError: it cannot be built.
-    """
-    action = _built(definition, where)._gostage_settled(f"{where}.params")
-    given = {name: getattr(definition, name) for name in definition.model_fields_set & OPTION_NAMES}
-    return definition_of(with_options(action, given))
-
-
 def outcome_of(ctx: ActionContext) -> Outcome:
     """Return how that went for which the entry waited.
 
@@ -143,11 +132,6 @@ def outcome_of(ctx: ActionContext) -> Outcome:
 def results_of(outcome: Outcome) -> list[object]:
     """Return what the members of a group returned, in order; ``None`` for those that did not."""
     return [None if data is None else decode(data) for data in outcome.results]
-
-
-def _built(definition: ActionDefinition, where: str) -> Action:
-    registry.get(definition.action, where=f"{where}.action")
-    return registry.build(definition.action, definition.params, where=f"{where}.params")
 
 
 def _places(

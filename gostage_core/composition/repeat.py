@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import Field
 
 from gostage_core.authoring.conditions import Condition, conditions
-from gostage_core.authoring.definition import MOST_ACTIONS, Tree
+from gostage_core.authoring.definition import Tree
 from gostage_core.authoring.definition_fields import ActionId
 from gostage_core.authoring.waits import Group, Member
 from gostage_core.composition.branch import When, check_condition, when
@@ -33,12 +33,17 @@ MOST_TIMES: Final = 100
 """How many passes there are at most where a condition ends them and nothing else was said."""
 
 
+MOST_PASSES: Final = 1_000_000_000
+KEPT_PASSES: Final = 10
+"""How many of the last passes the plan keeps, so that a run may repeat without end."""
+
+
 class Repeat(Composite, id="gostage.Repeat"):
     """Does its actions, then asks a condition, and does them again until it holds.
 
     There is one pass at least. The actions find the number of the pass, from 0, as ``ctx.index``;
     in a ``ForEach``, its item is ``ctx.item`` still. Its value is what the last action of the last
-    pass returned.
+    pass returned. The plan keeps the last ten passes, so a run that repeats for weeks stays small.
     """
 
     actions: Steps
@@ -47,7 +52,7 @@ class Repeat(Composite, id="gostage.Repeat"):
     """The registry id of the condition; without one there are exactly ``max_times`` passes."""
     until_params: dict[str, Tree] = Field(default_factory=dict)
     """The condition's parameters, as JSON."""
-    max_times: int = Field(default=MOST_TIMES, ge=1, le=MOST_ACTIONS)
+    max_times: int = Field(default=MOST_TIMES, ge=1, le=MOST_PASSES)
     """How many passes there are at most."""
 
     def __init__(
@@ -89,7 +94,7 @@ class Repeat(Composite, id="gostage.Repeat"):
             if self._is_done(ctx):
                 return next(iter(results_of(outcome)), None)
         member = Member(self.actions, label=f"[{ctx.phase}]", index=ctx.phase)
-        return Group((member,), collect=ctx.keeps_result)
+        return Group((member,), collect=ctx.keeps_result, keeps=KEPT_PASSES)
 
     def _is_done(self, ctx: ActionContext) -> bool:
         if self.until is None:

@@ -32,7 +32,7 @@ def wait_id(ctx: ActionContext) -> str:
 
 def waiting_entry(wait: object) -> WaitingEntry | None:
     """Return who waits under an id that came with a message; ``None`` where it is none of ours."""
-    if not isinstance(wait, str):
+    if not isinstance(wait, str) or not wait.isascii():
         return None
     run_id, _, rest = wait.rpartition(":")[0].rpartition(":")
     return WaitingEntry(run_id, rest) if run_id and rest.isdecimal() else None

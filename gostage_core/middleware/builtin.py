@@ -69,7 +69,7 @@ class Logging(Middleware, id="gostage.Logging"):
         self._end(ctx, "run", ctx.run_id, outcome)
 
     def _begin(self, ctx: HookContext, kind: str, id: str) -> None:
-        ctx.scratch[_BEGAN] = time.time()
+        ctx.scratch[_BEGAN] = ctx.now.timestamp()
         self._say(ctx.log, "%s %s begins", kind, id)
 
     def _end(self, ctx: HookContext, kind: str, id: str, outcome: ScopeOutcome) -> None:
@@ -107,7 +107,7 @@ class Timing(Middleware, id="gostage.Timing"):
 
     def before_stage(self, ctx: HookContext) -> None:
         """Note when a stage begins."""
-        ctx.scratch[_BEGAN] = time.time()
+        ctx.scratch[_BEGAN] = ctx.now.timestamp()
 
     def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
         """Write how long it took."""
@@ -115,7 +115,7 @@ class Timing(Middleware, id="gostage.Timing"):
 
     def before_run(self, ctx: HookContext) -> None:
         """Note when a run begins."""
-        ctx.scratch[_BEGAN] = time.time()
+        ctx.scratch[_BEGAN] = ctx.now.timestamp()
 
     def after_run(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
         """Write how long it took."""
@@ -185,13 +185,14 @@ class TimeLimit(Middleware, id="gostage.TimeLimit"):
     def attempt_limit(self, ctx: ActionContext) -> float | None:
         """Return what is left for the run and for the stage, whichever is less."""
         ends = [ctx.store.get(key, float, default=None) for key in self._keys(ctx.stage.id)]
-        left = [end - time.time() for end in ends if end is not None]
+        now = ctx.now.timestamp()
+        left = [end - now for end in ends if end is not None]
         return min(left, default=None)
 
     def before_stage(self, ctx: HookContext) -> None:
         """Begin to count for the stage that uses this."""
         if ctx.level == "stage":
-            ctx.store.put(self._keys(ctx.stage.id)[1], time.time() + self.seconds)
+            ctx.store.put(self._keys(ctx.stage.id)[1], ctx.now.timestamp() + self.seconds)
 
     def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
         """Count no longer."""
@@ -200,7 +201,7 @@ class TimeLimit(Middleware, id="gostage.TimeLimit"):
 
     def before_run(self, ctx: HookContext) -> None:
         """Begin to count for the run."""
-        ctx.store.put(self.key, time.time() + self.seconds)
+        ctx.store.put(self.key, ctx.now.timestamp() + self.seconds)
 
     def after_run(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
         """Count no longer."""
@@ -289,7 +290,7 @@ class Notification(Middleware, id="gostage.Notification"):
         self._end(ctx, self.stage_ended, outcome, {"stage": ctx.stage.id})
 
     def _begin(self, ctx: HookContext, type: str | None, place: Mapping[str, str]) -> None:
-        ctx.scratch[_BEGAN] = time.time()
+        ctx.scratch[_BEGAN] = ctx.now.timestamp()
         if type is not None:
             ctx.send(type, dict(place))
 
@@ -305,4 +306,5 @@ class Notification(Middleware, id="gostage.Notification"):
 
 def _since(ctx: HookContext) -> float:
     """Return the seconds since this middleware's hook before the scope."""
-    return max(0.0, time.time() - float(ctx.scratch.get(_BEGAN, time.time())))
+    now = ctx.now.timestamp()
+    return max(0.0, now - float(ctx.scratch.get(_BEGAN, now)))

@@ -74,6 +74,11 @@ class HookContext:
         return self._ctx.stage
 
     @property
+    def now(self) -> datetime:
+        """The time in UTC; as in an action."""
+        return self._ctx.now
+
+    @property
     def deadline(self) -> datetime | None:
         """When the run must be done, if it was submitted with a deadline."""
         return self._ctx.deadline

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gostage_core.plan import Surroundings, added_action_arguments, check_plan_size
 from gostage_core.planning.additions import definitions_of, lasting, states_of
 from gostage_core.planning.edits import edit_arguments, edits_of, stage_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gostage_core.authoring.definition import WorkflowDefinition
     from gostage_core.plan import Entry
     from gostage_core.planning.additions import Additions, Insertion
 
-NOTHING_CHANGED: Final[dict[str, Any]] = {
-    "details": "null",
-    "actions": (0,),
-    "stages": (0,),
-    "edits": (0,),
-}
+NOTHING_CHANGED: Final = (0,)
 
 
 class Changing(Protocol):
@@ -52,8 +47,8 @@ class Changer(Protocol):
         """Return the definition of its workflow, without its stages."""
 
 
-def change_arguments(port: Changer, limit: int) -> dict[str, Any]:
-    """Return what the attempt at *port* changes: who, actions and stages it adds, other edits.
+def change_arguments(port: Changer, limit: int) -> Sequence[object]:
+    """Return what the attempt at *port* changes in its plan, as the scripts read it.
 
     Raises:
         ValueTooLargeError: it is more than *limit* bytes.
@@ -62,14 +57,14 @@ def change_arguments(port: Changer, limit: int) -> dict[str, Any]:
     if not additions:
         return NOTHING_CHANGED
     around = cache(lambda: _around(port))
-    parts = {
-        "actions": _actions(additions, port),
-        "stages": _stages(additions, around),
-        "edits": _edits(additions, port, around),
-    }
-    everything = [part for arguments in parts.values() for part in arguments]
-    check_plan_size(f"what {entry.name!r} adds to the plan", everything, limit)
-    return {"details": json.dumps({"by": entry.path}, separators=(",", ":")), **parts}
+    changes = [
+        *_actions(additions, port),
+        *_stages(additions, around),
+        *_edits(additions, port, around),
+    ]
+    check_plan_size(f"what {entry.name!r} adds to the plan", changes, limit)
+    details = json.dumps({"by": entry.path}, separators=(",", ":"))
+    return [1, entry.order, details, *changes]
 
 
 def _actions(additions: Additions, port: Changer) -> list[object]:

@@ -11,7 +11,7 @@ from gostage_core.planning.additions import definitions_of, lasting, states_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from gostage_core.planning.additions import Additions, Insertion, Mark, PendingStage
+    from gostage_core.planning.additions import Additions, Insertion, Mark, PendingStage, Setting
 
 Edit = list[object]
 
@@ -47,10 +47,7 @@ def edits_of(
         *(_insertion(one, marks) for one in inserted),
         # Each comes right behind the same stage: the last of them first.
         *(_stage(one, around()) for one in reversed(behind)),
-        *(
-            ["set", entry, *entry_texts(one.definition, one.marks)]
-            for entry, one in additions.settings.items()
-        ),
+        *(_set(entry, one) for entry, one in additions.settings.items()),
         *(_mark(mark, entry) for mark, entry in _marks_in_order(additions)),
     ]
 
@@ -87,3 +84,7 @@ def _insertion(one: Insertion, marks: Mapping[str, Any]) -> Edit:
 
 def _stage(stage: PendingStage, around: Surroundings) -> Edit:
     return ["stage", stage.behind, *stage_parts(stage, around)]
+
+
+def _set(entry: str, one: Setting) -> Edit:
+    return ["set", entry, *entry_texts(one.definition, one.marks)]

@@ -63,7 +63,7 @@ class StageItem:
         """Whether nothing can be added to it any more."""
         if self.status is ActionStatus.REMOVED:
             return True
-        return self.node is not None and self.node.state not in ("", "x", "d")
+        return self.node is not None and self.node.state not in ("", "x", "d", "p")
 
     @property
     def status(self) -> ActionStatus:

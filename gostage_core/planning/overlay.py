@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gostage_core.planning.additions import Additions, PendingStage
     from gostage_core.planning.tree import ActionNode, StageNode, Tree
 
-_LIVE = frozenset("rxzw")
+_LIVE = frozenset("rxzwoh")
 _HANDED_ON = ("around", "limited")
 """What the actions of a stage take from it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.planning.outline import (
     OutlinedAction,
@@ -26,13 +26,16 @@ Operation = list[str]
 
 _ROOT = "0"
 
+FORKED: Final = "o"
+"""The field of a plan that says how the nodes of a fork stood when it began: id to letter."""
+
 
 class Replay:
     """A plan that is made again, revision by revision.
 
     What a node is (its text, and the scope that holds it) never changes but by ``set``, and is
     taken from the plan as it is now. Which nodes there are, in which order, and which of them would
-    run is what the operations say.
+    run is what the operations say. Passes of a ``Repeat`` that the plan keeps no more are left out.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Replay:
         self._next: dict[str, str] = {}
         self._owned: dict[str, list[str]] = defaultdict(list)
         self._off: set[str] = set()
-        self._removed: set[str] = set()
+        self._removed = {node for node, letter in forked_letters(fields).items() if letter == "m"}
         self._specs: dict[str, dict[str, Any]] = {}
         self._settings: dict[str, deque[str]] = defaultdict(deque)
         for word, entry, *rest in operations:
@@ -77,6 +80,8 @@ class Replay:
 
     def _do_add(self, scope: str, after: str, first: str, last: str) -> Iterator[_Told]:
         nodes = [str(number) for number in range(int(first), int(last) + 1)]
+        if not all(map(self._is_kept, nodes)):
+            return
         self._link(scope, after, nodes)
         before = "" if after == _ROOT else self._name(after)
         for node in nodes:
@@ -93,6 +98,8 @@ class Replay:
             yield from self._do_add(node, _ROOT, first, last)
 
     def _do_open(self, owner: str, scope: str, first: str, last: str) -> Iterator[_Told]:
+        if not self._is_kept(scope):
+            return
         self._owned[owner].append(scope)
         self._grow(int(first), int(last))
         for node in self._actions_in(scope):
@@ -100,19 +107,21 @@ class Replay:
 
     def _do_disable(self, *nodes: str) -> Iterator[_Told]:
         self._off.update(nodes)
-        yield from (("disabled", self._told(node)) for node in nodes)
+        yield from (("disabled", self._told(node)) for node in filter(self._is_kept, nodes))
 
     def _do_enable(self, *nodes: str) -> Iterator[_Told]:
         self._off.difference_update(nodes)
-        yield from (("enabled", self._told(node)) for node in nodes)
+        yield from (("enabled", self._told(node)) for node in filter(self._is_kept, nodes))
 
     def _do_remove(self, *nodes: str) -> Iterator[_Told]:
         self._removed.update(nodes)
-        yield from (("removed", self._told(node)) for node in nodes)
+        yield from (("removed", self._told(node)) for node in filter(self._is_kept, nodes))
 
     def _do_set(self, node: str, old: str) -> Iterator[_Told]:
         self._settings[node].popleft()
         self._specs.pop(node, None)
+        if not self._is_kept(node):
+            return
         before, after = definition_fields(json.loads(old)), definition_fields(self._spec(node))
         yield "changed", self._told(node, difference(before, after))
 
@@ -120,10 +129,16 @@ class Replay:
         """Put new nodes into the scopes that hold them, in the order of their ids."""
         for number in range(first, last + 1):
             node = str(number)
+            if not self._is_kept(node):
+                continue
             scope = self._links(node)[0]
-            if node not in self._links(scope)[8:10]:  # a hook is no member
+            if node in self._links(scope)[8:10]:  # a hook is no member
+                continue
+            if scope != _ROOT and "action" in self._spec(scope):
+                self._owned[scope].append(node)  # of an action that waited when the run was forked
+            else:
                 self._link(scope, self._last.get(scope, _ROOT), [node])
-                self._appear(node)
+            self._appear(node)
 
     def _link(self, scope: str, after: str, nodes: list[str]) -> None:
         following = self._first.get(scope, _ROOT) if after == _ROOT else self._next[after]
@@ -191,8 +206,17 @@ class Replay:
             self._specs[node] = json.loads(older[0] if older else self._fields[f"s{node}"])
         return self._specs[node]
 
+    def _is_kept(self, node: str) -> bool:
+        return f"l{node}" in self._fields
+
     def _links(self, node: str) -> list[str]:
         return self._fields[f"l{node}"].decode().split(",")
+
+
+def forked_letters(fields: Mapping[str, bytes]) -> dict[str, str]:
+    """Return how the nodes of a plan stood with which a fork began; none of a run that is none."""
+    letters: dict[str, str] = json.loads(fields.get(FORKED, b"{}"))
+    return letters
 
 
 _Told = tuple[str, PlanChange]

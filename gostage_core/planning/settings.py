@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from gostage_core.authoring.action import definition_of
 from gostage_core.authoring.definition import ActionDefinition
 from gostage_core.authoring.json_tree import check_depth, fault_of
 from gostage_core.authoring.options import checked_options
+from gostage_core.authoring.problems import problem_lines
 from gostage_core.authoring.registry import registry
 from gostage_core.errors import InvalidActionError
 
@@ -18,8 +21,16 @@ _FIELDS = ActionDefinition.model_fields.keys()
 
 
 def definition_from(spec: Mapping[str, Any]) -> ActionDefinition:
-    """Return what an entry of a plan is, from its text there."""
-    return ActionDefinition.model_validate(definition_fields(spec))
+    """Return what an entry of a plan is, from its text there.
+
+    Raises:
+        InvalidActionError: that text is damaged.
+    """
+    try:
+        return ActionDefinition.model_validate(definition_fields(spec))
+    except ValidationError as error:
+        told = "\n".join(problem_lines(error, f"{spec['name']}."))
+        raise InvalidActionError(f"its text in the plan is damaged: {told}") from error
 
 
 def definition_fields(spec: Mapping[str, Any]) -> dict[str, Any]:

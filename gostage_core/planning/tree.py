@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,9 @@ ACTION_STATES: Final = {
     "x": ActionStatus.RUNNING,
     "z": ActionStatus.SLEEPING,
     "w": ActionStatus.WAITING,
+    "o": ActionStatus.WAITING,
+    "h": ActionStatus.WAITING,
+    "p": ActionStatus.PENDING,
     "c": ActionStatus.COMPLETED,
     "f": ActionStatus.FAILED,
     "s": ActionStatus.SKIPPED,
@@ -42,10 +46,18 @@ _LEFT_OUT: Final = {
 }
 """What an entry that never began is, by the state of the scope that holds it."""
 
-_OPEN_SCOPES: Final = frozenset({"", "x", "d"})
+_OPEN_SCOPES: Final = frozenset({"", "x", "d", "p"})
+
+_TEXTS_OF_AN_ACTION: Final = ("action", "name", "stage", "order")
+"""What the text of every action has."""
 
 _LINKS_OF_AN_ACTION: Final = 3
-_NO_RECORD: Final = ("", "0", "0", "0", "", "0", "0", "0", "", "0", "0")
+_LINKS: Final = re.compile(
+    r"(\d+,\d+,\d+,\d+,[sp],\d+,\d+,[fw],\d+,\d+,\d+,\d*)|(\d+,\d+,\d+(?:D\d+)?T?)"
+)
+"""Of a scope, and of an action, as the scripts read them."""
+
+_NO_RECORD: Final = ("", "0", "0", "0", "", "0", "0", "0", "", "0", "0", "0")
 _NO_SCOPE: Final = ("", "0", "0", "0", "", "0", "0", "0", "0", "0")
 
 
@@ -78,8 +90,11 @@ class ActionNode:
 
     @property
     def attempt(self) -> int:
-        """The number of its last attempt; 0 before the first."""
-        return int(self.record[1])
+        """The number of its last attempt; 0 before the first.
+
+        One that waits goes on as the same attempt, which is counted again when it does.
+        """
+        return max(int(self.record[1]), int(self.record[4].partition(":")[0] or 0))
 
     @property
     def phase(self) -> int:
@@ -173,7 +188,7 @@ class _Reader:
 
     def _stage(self, node: str) -> StageNode:
         links, record = self._links(node), self._record(node, _NO_SCOPE)
-        spec = from_json(self._fields[f"s{node}"])
+        spec = self._spec(node, ("id",))
         self._note_hooks(links, node)
         is_open = record[0] in _OPEN_SCOPES
         left_out = _LEFT_OUT.get(record[0], ActionStatus.PENDING)
@@ -218,7 +233,7 @@ class _Reader:
         state = record[0]
         return ActionNode(
             entry=node,
-            spec=from_json(self._fields[f"s{node}"]),
+            spec=self._spec(node, _TEXTS_OF_AN_ACTION),
             status=ACTION_STATES[state] if state else place.left_out,
             scope=place.scope,
             parent=place.parent,
@@ -237,7 +252,7 @@ class _Reader:
         self, record: tuple[str, ...], actions: tuple[ActionNode, ...]
     ) -> ActionStatus:
         state, run = record[0], self._run
-        if not state:
+        if state in ("", "p"):
             return ActionStatus.PENDING
         if state == "k" and run is RunStatus.BAILED:
             return ActionStatus.COMPLETED  # on purpose
@@ -260,12 +275,28 @@ class _Reader:
             yield node
             node = self._links(node)[1]
 
+    def _spec(self, node: str, texts: tuple[str, ...]) -> dict[str, Any]:
+        """Return what a node is. Whoever is handed it finds *texts* in it, and need not look."""
+        spec: dict[str, Any] = from_json(self._fields[f"s{node}"])
+        for name in texts:
+            if not isinstance(spec[name], str):
+                raise TypeError(f"{name} of node {node} is no text")
+        return spec
+
     def _links(self, node: str) -> list[str]:
-        return self._fields[f"l{node}"].decode().split(",")
+        text = self._fields[f"l{node}"].decode()
+        if not _LINKS.fullmatch(text):
+            raise ValueError(f"links l{node}")
+        return text.split(",")
 
     def _record(self, node: str, without: tuple[str, ...]) -> tuple[str, ...]:
         text = self._fields.get(f"r{node}")
-        return tuple(text.decode().split("|")) if text else without
+        if text is None:
+            return without
+        record = tuple(text.decode().split("|"))
+        if len(record) < len(without):
+            raise ValueError(f"record r{node}")
+        return record
 
 
 def _below(owner: ActionNode, place: _Place) -> _Place:
@@ -282,4 +313,4 @@ def _below(owner: ActionNode, place: _Place) -> _Place:
 
 def _is_waiting_its_turn(record: tuple[str, ...]) -> bool:
     """Whether nobody has begun an entry: a message may be on its way."""
-    return record[0] in ("", "d") or (record[0] == "r" and record[6] == "0")
+    return record[0] in ("", "d") or (record[0] in ("r", "h", "p") and record[6] == "0")

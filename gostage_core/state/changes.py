@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import StoreTypeError
-from gostage_core.state.operations import Stored
+from gostage_core.state.answers import Stored
 from gostage_core.state.stored import (
     ABSENT,
     check_list,

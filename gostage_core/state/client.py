@@ -21,6 +21,9 @@ from gostage_core.settings import redacted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Client = redis.Redis
+"""What a State needs; one that :func:`connect` gives, or one of a server in memory."""
+
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
 

@@ -24,8 +24,13 @@ _TEMPLATES: Final[dict[str, str]] = {
     "items": "items:%s/%s",  # list    what was appended to one key (no run id has a /)
     "journal": "journal:%s",  # list    the run's history, one JSON array an entry
     "messages": "messages:%s",  # list    what its actions have sent, one JSON array a message
+    "inbox": "inbox:%s",  # hash    signals that it has got, and who waits for which
+    "undo": "undo:%s",  # list    how what has completed is undone, one JSON array an action
+    "past": "past:%s",  # list    what the store had before, one JSON array an operation
     "wake": "wake",  # zset    "run entry" -> when somebody must look at it (ms)
+    "sent": "sent",  # zset    "run entry" whose message is out -> when to look for it (ms)
     "alive": "alive",  # zset    process -> until when its leases are good (ms)
+    "doomed": "doomed",  # hash    process -> "slot run entry" that is to be stopped
     "beat": "beat",  # string  when a rescuer last ticked (ms)
     "claims": "claims:%s",  # hash    of one process: slot -> "run entry"
     "marks": "marks",  # hash    queue -> send time of the youngest hint that was taken from it
@@ -34,6 +39,15 @@ _TEMPLATES: Final[dict[str, str]] = {
     "status": "status:%s",  # zset    the same, by status
     "workflow": "workflow:%s",  # zset    the same, by workflow id
     "tag": "tag:%s",  # zset    the same, by tag
+    "throttles": "throttles",  # set     keys of throttles that anything has to do with
+    "throttle": "throttle:%s",  # hash    of one: numbers that an operator set, turns of its line
+    "inside": "inside:%s",  # set     "run entry" that is within the throttle; a run is its entry 0
+    "invited": "invited:%s",  # set     the same, for what a place within it is kept
+    "line": "line:%s",  # zset    the same, that waits for a place -> its turn
+    "starts": "starts:%s",  # list    when the last ones began within it (ms)
+    "refill": "refill",  # zset    throttle -> when it may have room (ms)
+    "schedules": "schedules",  # zset    schedule -> when it is due next (ms)
+    "schedule": "schedule:%s",  # hash    of one schedule: what, when, and what became of it
     "expiry": "expiry",  # zset    ended run -> when its retention ends (ms)
     "events": "events:%s",  # channel journal length of a run, published as it grows
 }
@@ -70,6 +84,11 @@ class Keys:
         if key.startswith(self.prefix) or key == self.namespace:
             raise InvalidKeyError(f"{key!r} is a key of gostage itself; name another one")
         return key
+
+
+def escaped(text: str) -> str:
+    """Return *text* as a pattern of SCAN that matches nothing else."""
+    return "".join(f"\\{c}" if c in "\\*?[]" else c for c in text)
 
 
 _IN_LUA: Final = re.compile(r"K\.(?P<name>\w+)\((?P<arguments>[^()]*)\)")

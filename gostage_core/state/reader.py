@@ -14,7 +14,7 @@ from gostage_core.values.schema import matches_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gostage_core.state.operations import Stored
+    from gostage_core.state.answers import Stored
     from gostage_core.state.stored import Metadata
     from gostage_core.values.key import ReadKey
 

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LUA: Final = files("gostage_core.state") / "lua"
-_INCLUDE: Final = re.compile(r'^--- @include "(?P<name>\w+)"\n', re.MULTILINE)
+_INCLUDE: Final = re.compile(r'^--- @(?P<how>include|inline) "(?P<name>\w+)"\n', re.MULTILINE)
+
+THOUGH_FULL: Final = "#!lua flags=allow-oom\n"
+"""Before the text of a script that may write though ``maxmemory`` is reached; Redis 7 and later."""
+
+_NEW_WORK: Final = frozenset(
+    ("submit", "fork", "fire", "schedule", "retry", "signal", "edit", "deliver", "say", "ask")
+)
+"""What a full server refuses. The rest serves runs that it has, and only their end makes room."""
 
 Reply = list[object]
 Argument = Any
@@ -31,7 +39,11 @@ def names() -> tuple[str, ...]:
 
 @cache
 def source(name: str) -> str:
-    """Return the text of the operation *name* as the server gets it, includes pasted once each.
+    """Return the text of the operation *name* as the server gets it.
+
+    What is included stands there once, for all that follows. What is inlined stands within a
+    function, for that one alone: the server makes every function of a script anew at each call, and
+    what is seldom needed is then made only where it is.
 
     Raises:
         ValueError: an include that includes itself.
@@ -46,17 +58,41 @@ def digest(name: str) -> str:
 
     Content is the name, so that two versions of gostage live side by side on one server.
     """
-    return sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+    return _sha(source(name))
 
 
 def run(
     client: redis.Redis | redis.client.Pipeline, name: str, key: str, args: Sequence[Argument]
 ) -> Reply:
-    """Run the operation *name*; the server is given its text when it does not know it."""
+    """Run the operation *name*; the server is given its text when it does not know it.
+
+    Where the server is full, an operation on a run that it has is repeated as one that may write
+    all the same. Not so from the start: before Redis 7 there is no such thing.
+    """
     try:
-        return cast("Reply", client.evalsha(digest(name), 1, key, *args))
+        return _run(client, source(name), digest(name), key, args)
+    except redis.exceptions.OutOfMemoryError:
+        if name in _NEW_WORK:
+            raise
+        text = THOUGH_FULL + source(name)
+        return _run(client, text, _sha(text), key, args)
+
+
+def _run(
+    client: redis.Redis | redis.client.Pipeline,
+    text: str,
+    known_as: str,
+    key: str,
+    args: Sequence[Argument],
+) -> Reply:
+    try:
+        return cast("Reply", client.evalsha(known_as, 1, key, *args))
     except redis.exceptions.NoScriptError:
-        return cast("Reply", client.eval(source(name), 1, key, *args))
+        return cast("Reply", client.eval(text, 1, key, *args))
+
+
+def _sha(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _read(path: str) -> str:
@@ -68,6 +104,8 @@ def _expand(text: str, seen: set[str], stack: tuple[str, ...]) -> str:
         name = match["name"]
         if name in stack:
             raise ValueError(f"include circle: {' -> '.join((*stack, name))}")
+        if match["how"] == "inline":
+            return _expand(_read(f"include/{name}.lua"), {*seen, name}, (*stack, name))
         if name in seen:
             return ""
         seen.add(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import CorruptValueError, StoreTypeError
 from gostage_core.moments import moment
-from gostage_core.state.operations import Stored
+from gostage_core.state.answers import Stored
 from gostage_core.values.codec import type_of
 
 if TYPE_CHECKING:

@@ -7,18 +7,24 @@ import sys
 import click
 
 from gostage_core.errors import GostageError
+from gostage_workers.cli.control import cancel, pause, resume, retry, signal
 from gostage_workers.cli.demo import demo
 from gostage_workers.cli.dev import dev
 from gostage_workers.cli.doctor import doctor
 from gostage_workers.cli.edit import edit
+from gostage_workers.cli.forget import delete, purge
+from gostage_workers.cli.fork import fork
 from gostage_workers.cli.graph import graph
 from gostage_workers.cli.messages import messages
 from gostage_workers.cli.output import problem
 from gostage_workers.cli.plan import plan
 from gostage_workers.cli.runs import runs
+from gostage_workers.cli.schedule import schedule
 from gostage_workers.cli.schema import schema
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
 from gostage_workers.cli.submit import run, submit
+from gostage_workers.cli.throttle import throttle
+from gostage_workers.cli.why import why
 from gostage_workers.cli.worker import worker
 
 
@@ -44,9 +50,11 @@ def cli() -> None:
     """
 
 
-for _command in (demo, dev, worker, run, submit, runs, graph, schema, doctor):
+for _command in (
+    demo, dev, worker, run, submit, runs, why, schedule, throttle, graph, schema, doctor
+):  # fmt: skip
     cli.add_command(_command)
-for _command in (plan, edit, messages):
+for _command in (messages, cancel, pause, resume, retry, signal, plan, edit, fork, delete, purge):
     runs.add_command(_command)
 
 

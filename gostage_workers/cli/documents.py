@@ -27,6 +27,8 @@ def run_document(summary: RunSummary, result: RunResult) -> dict[str, Any]:
         "duration": result.duration,
         "error": None if result.error is None else asdict(result.error),
         "bail_reason": result.bail_reason,
+        "compensated": result.compensated,
+        "uncompensated": list(result.uncompensated),
         "revision": result.plan.revision,
         "stages": [_stage_document(stage) for stage in result.stages.values()],
         "store": readable_store(result),

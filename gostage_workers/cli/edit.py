@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,10 @@ from rich.text import Text
 from gostage_core.errors import GostageError, RunError, UnavailableError
 from gostage_workers.cli.edit_text import change_by_text, text_of
 from gostage_workers.cli.edit_words import Words
-from gostage_workers.cli.options import Connection, as_json, duration, option, takes
+from gostage_workers.cli.options import Connection, as_json, option, takes
 from gostage_workers.cli.output import count, data, note, out, problem
 from gostage_workers.cli.plan import diff_style
+from gostage_workers.cli.query import Query, name_of
 from gostage_workers.cli.statuses import FAILED, InputError, status_of
 from gostage_workers.cli.target import import_modules
 
@@ -26,19 +25,6 @@ if TYPE_CHECKING:
     from gostage_core.planning.outline import PlanDiff
     from gostage_core.planning.plan_edit import PlanEdit
     from gostage_core.run import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which runs, in place of one by its id."""
-
-    workflow: str | None = option(metavar="ID", help="Every run under way of this workflow.")
-    tag: str | None = option(metavar="TAG", help="Every run under way with this tag.")
-    status: str | None = option(metavar="STATUS", help="Only those that stand so.")
-    since: float | None = option(type=duration, help="Only those submitted so long ago at most.")
-
-    def __bool__(self) -> bool:
-        return any((self.workflow, self.tag, self.status, self.since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +39,7 @@ class Way:
     @property
     def who(self) -> str:
         """Whose name the change gets."""
-        with suppress(OSError, KeyError, ImportError):
-            return self.actor or getpass.getuser()
-        return "operator"
+        return name_of(self.actor)
 
 
 @click.command()
@@ -91,10 +75,7 @@ def edit(
     edited; how many there are is told first.
     """
     import_modules(modules)
-    if (run is None) == (not query):
-        raise click.UsageError(
-            "name one run, or ask for runs by --workflow, --tag, --status, --since"
-        )
+    query.check(run)
     if run is None:
         _edit_many(words, query, way, connection, json_=json_)
     else:
@@ -188,14 +169,7 @@ def _edit_many(
         raise click.UsageError(
             "many runs are edited by --disable, --enable, --remove, --set, --add"
         )
-    edits = connection.runner().edit(
-        reason=way.reason,
-        actor=way.who,
-        status=query.status,
-        workflow=query.workflow,
-        tag=query.tag,
-        since=None if query.since is None else datetime.now(UTC) - timedelta(seconds=query.since),
-    )
+    edits = connection.runner().edit(reason=way.reason, actor=way.who, **query.conditions())
     if not json_:
         note(f"{count(len(edits), 'run')} under way")
     if not (way.yes or way.dry_run or json_ or not len(edits)):

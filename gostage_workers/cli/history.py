@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from gostage_core.moments import moment
 from gostage_workers.cli.output import count
 from gostage_workers.cli.tree import first_line, worker_name
 
@@ -51,6 +52,7 @@ class Places:
         """
         unknown = {one.entry for one in entries if one.entry}
         unknown |= {node for one in entries for op in _ops(one) for node in _nodes(op)}
+        unknown |= {node for one in entries for node in _skipped(one)}
         unknown -= self._names.keys()
         if unknown:
             plan = self._run.plan
@@ -71,7 +73,7 @@ def history_line(entry: JournalEntry, place: str, names: Mapping[str, str]) -> T
     line.append(entry.kind, _STYLES.get(kind, "default"))
     if place:
         line.append(" " * max(2, _KIND_WIDTH - len(entry.kind))).append(place, "bold")
-    for part in (*_details(entry), *_plan_changes(entry, names)):
+    for part in (*_details(entry), *_left_out(entry, names), *_plan_changes(entry, names)):
         line.append(f"  {part}", "default")
     if entry.actor != "engine":
         line.append(f"  by {entry.actor}", "default")
@@ -93,7 +95,13 @@ def _details(entry: JournalEntry) -> Iterator[str]:
         yield f"{fraction:.0%} {change.pop('message', '')}".rstrip()
     if kind := change.pop("type", ""):
         yield f"{kind}: {first_line(change.pop('message', ''))}"
-    for name in ("ops", "by"):
+    if what := change.pop("for", ""):
+        yield f"for {what} {change.pop(what, '')}".rstrip()
+    if until := moment(change.pop("until", 0)):
+        yield f"until {until.astimezone():%Y-%m-%d %H:%M:%S}"
+    if change.pop("forced", False):
+        yield "by force"
+    for name in ("ops", "by", "skipped"):
         change.pop(name, None)
     yield from (f"{name}={value}" for name, value in change.items() if value not in ("", None))
 
@@ -107,6 +115,17 @@ def _plan_changes(entry: JournalEntry, names: Mapping[str, str]) -> Iterator[str
             yield f"+{count(len(nodes), _ADDING[op[0]])}: {listed}"
         else:
             yield f"{op[0]} {listed}"
+
+
+def _left_out(entry: JournalEntry, names: Mapping[str, str]) -> Iterator[str]:
+    """Say which actions a retry leaves out."""
+    if skipped := _skipped(entry):
+        yield f"without {', '.join(names.get(node) or f'#{node}' for node in skipped)}"
+
+
+def _skipped(entry: JournalEntry) -> list[str]:
+    found = entry.change.get("skipped")
+    return list(map(str, found)) if isinstance(found, list) else []
 
 
 def _ops(entry: JournalEntry) -> list[list[str]]:

@@ -1,8 +1,7 @@
-"""``gostage runs``: list, show, watch, cancel."""
+"""``gostage runs``: list, show, watch."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -14,6 +13,7 @@ from gostage_workers.cli.documents import entry_document, run_document, summary_
 from gostage_workers.cli.history import Places, history_line
 from gostage_workers.cli.options import Connection, as_json, duration, takes
 from gostage_workers.cli.output import data, elapsed, note, out, show, status_text
+from gostage_workers.cli.query import moment_ago
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED
 from gostage_workers.cli.target import import_modules
 from gostage_workers.cli.tree import run_tree
@@ -31,7 +31,7 @@ _STATUSES: Final = [status.value for status in RunStatus]
 
 @click.group()
 def runs() -> None:
-    """Look at runs, and ask them to end."""
+    """Look at runs, and act on them."""
 
 
 @runs.command("list")
@@ -68,7 +68,7 @@ def list_runs(
         status=status,
         workflow=workflow,
         tag=tag,
-        since=None if since is None else datetime.now(UTC) - timedelta(seconds=since),
+        since=moment_ago(since),
         limit=limit,
         cursor=cursor,
     )
@@ -147,31 +147,13 @@ def watch(run: str, after: int, connection: Connection, json_: bool) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@runs.command()
-@click.argument("run")
-@click.option("--reason", default="", metavar="TEXT", help="Kept in the run's history.")
-@takes(Connection)
-@as_json
-def cancel(run: str, reason: str, connection: Connection, json_: bool) -> None:
-    """Ask a run to end.
-
-    RUN is the id of the run. Nothing more of it begins; an action that runs is told so, and may
-    finish.
-    """
-    handle = connection.runner().get(run)
-    handle.cancel(reason)
-    status = handle.status
-    if json_:
-        data({"run_id": run, "status": status})
-    else:
-        click.echo(f"{run} {'is cancelled' if status.is_terminal else 'is asked to end'}")
-
-
 def _history(run: Run, after: int) -> Iterator[list[JournalEntry]]:
     """Yield what is new in the history whenever there is something, until the run has ended."""
     for _ in run.changes():
         ended = run.status.is_terminal
         if entries := run.journal(after):
+            if entries[0].sequence > after + 1:
+                note(f"what was before entry {entries[0].sequence:,} is not kept any more")
             after = entries[-1].sequence
             yield entries
         if ended:

@@ -8,10 +8,15 @@ import click
 
 from gostage_core.errors import (
     CorruptRunError,
+    CorruptScheduleError,
+    ForkError,
     GostageError,
+    HistoryLostError,
     RunExistsError,
     RunStateError,
     RunTimeoutError,
+    ScheduleExistsError,
+    SignalLimitError,
     UnavailableError,
 )
 
@@ -21,7 +26,10 @@ NOT_REACHABLE: Final = 3
 INTERRUPTED: Final = 130
 """What shells use for an end by Ctrl-C: 128 and the number of the signal."""
 
-_REFUSALS: Final = (RunTimeoutError, RunStateError, RunExistsError, CorruptRunError)
+_REFUSALS: Final = (
+    *(RunTimeoutError, RunStateError, RunExistsError, CorruptRunError, HistoryLostError),
+    *(ForkError, SignalLimitError, ScheduleExistsError, CorruptScheduleError),
+)
 """What is asked for in the right words, and yet cannot be done."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from pydantic_core import from_json
@@ -45,6 +45,13 @@ class Submission:
     key: str | None = option(
         metavar="KEY", help="Submit once for this key: again gives the same run."
     )
+    on_conflict: str = option(
+        type=click.Choice(["join", "reject", "replace"]), default="join", show_default=True,
+        help="When a run has --key already: take that one, fail, or cancel it and begin anew.",
+    )  # fmt: skip
+    concurrency_key: str | None = option(
+        metavar="KEY", help="Of whom the run is: what the workflow's throttle counts it under."
+    )
     tags: tuple[str, ...] = option(
         "--tag", multiple=True, metavar="TAG", help="A word to find the run by. May be repeated."
     )
@@ -67,6 +74,8 @@ class Submission:
             store=values,
             run_id=self.run_id,
             key=self.key,
+            on_conflict=cast("Any", self.on_conflict),
+            concurrency_key=self.concurrency_key,
             deadline=self.deadline,
             tags=self.tags,
         )

@@ -68,7 +68,17 @@ def run_tree(
         tree.add(_error_lines(result.error, traceback=traceback))
     if result.bail_reason:
         tree.add(Text(f"bailed: {result.bail_reason}", "yellow"))
+    if result.compensated is not None:
+        tree.add(_undone(result))
     return tree
+
+
+def _undone(result: RunResult) -> Text:
+    """Say whether what the run had done is undone, and what is left."""
+    if result.compensated:
+        return Text("compensated: what it had done is undone", "yellow")
+    left = ", ".join(result.uncompensated) or "nothing of it was begun"
+    return Text(f"not compensated; left to undo: {left}", "red")
 
 
 def worker_name(process: str) -> str:

@@ -186,7 +186,7 @@ def test_show_folds_a_long_stage_and_all_shows_every_action(shell: Shell) -> Non
     folded = shell.gostage("runs", "show", "large-1").stdout
     assert folded.count("quick") == 0
     assert "odd" in folded
-    assert "failed  RuntimeError: odd" in folded
+    assert "failed  handled by on_error  RuntimeError: odd" in folded
     assert "… and 60 actions: 60 completed  (gostage runs show large-1 --all)" in folded
     everything = shell.gostage("runs", "show", "large-1", "--all").stdout
     assert everything.count("quick") == 60

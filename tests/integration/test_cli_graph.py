@@ -189,10 +189,10 @@ def test_what_an_action_of_a_run_owns_is_drawn_inside_of_it(shell: Shell) -> Non
 │  └─ ✓ ForEach
 │     ╞═ [0]
 │     │  ├─ ✓ pack
-│     │  └─ ✗ broken  ValueError: no paper  failed
+│     │  └─ ✗ broken  ValueError: no paper  handled by on_error  failed
 │     ╘═ [1]
 │        ├─ ✓ pack
-│        └─ ✗ broken  ValueError: no paper  failed
+│        └─ ✗ broken  ValueError: no paper  handled by on_error  failed
 └─ ✓ again
    └─ ✓ Repeat
       ├─ ✓ pack [0]

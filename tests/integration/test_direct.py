@@ -12,11 +12,12 @@ from celery import signals
 from gostage_core.broker.app import direct_line
 from gostage_core.broker.direct import Trail
 from gostage_core.coordinator import Coordinator
-from gostage_core.state.operations import Next, Ready, State
+from gostage_core.state.answers import Next, Ready
 from gostage_workers.app import create_app
 
 if TYPE_CHECKING:
     from gostage_core.settings import Settings
+    from gostage_core.state.operations import State
 
 CHAIN = Next("chain", (Ready("1", b'["first"]'), Ready("2", b'["second",null,null,2.5]')))
 TIMED = Next("chain", (Ready("1", b'["first",null,null,2.5]'),))
@@ -70,6 +71,19 @@ def test_a_message_that_is_sent_again_is_the_same_both_ways(
     ours = sent(state)
     celery.send_again("run", CHAIN.ready[0])
     assert ours == sent(state)
+
+
+def test_what_goes_to_the_head_of_its_queue_comes_before_the_others_both_ways(
+    ways: tuple[Coordinator, Coordinator], state: State
+) -> None:
+    for coordinator in ways:
+        called = Ready("7", b'["called"]', "other", head=True)
+        coordinator.send("run", Next("group", (Ready("1", b'["first"]'), called)))
+        assert coordinator.go_on("run", Next("chain", (called,)), None, Trail()) is None
+        waiting = state.client.lrange(state.settings.namespace, 0, -1)
+        state.client.delete(state.settings.namespace)
+        names = [json.loads(text)["headers"]["shadow"] for text in waiting]  # type: ignore[union-attr]
+        assert names == ["first", "called", "called"]  # taken from the right
 
 
 def test_whoever_listens_to_what_is_published_hears_of_it(

@@ -11,7 +11,7 @@ from gostage_core import Action, ActionContext, NoRetry, Retry, RunStatus, Stage
 from gostage_core.attempt import Moment
 from gostage_core.authoring.registry import registry
 from gostage_core.settings import Settings
-from gostage_core.state.operations import Claim
+from gostage_core.state.answers import Claim
 from gostage_core.status import ActionStatus
 from tests.support.bench import Bench, Message
 from tests.support.eventually import eventually

@@ -129,6 +129,8 @@ announce lamp and pen
 order 2 failed: validate/validate: ValueError: nobody buys for 0
 bookings at the bank: 41.10
 """,
+    "outbox_django": "1 run of 2: a parcel for Ana\n",
+    "outbox_sqlalchemy": "1 run of 2: a parcel for Ana\n",
     "parallel": """\
 digest completed: 6 of 6 actions completed
 copy completed: 2 of 3 actions completed
@@ -138,7 +140,35 @@ copies: Porto Graz
 checked: size owner age
 failed: check/signature: ValueError: the signature is not ours
 """,
+    "repair": """\
+submitted: failed, divide/divide failed with ZeroDivisionError: integer division or modulo \
+by zero (add 10, add 20, add 30)
+retried: completed, it is 15 (add 10, add 20, add 30, divide, report)
+forked at 'add 30': completed, it is 20 (add 10, add 20, add 30, divide, report)
+forked at 'add 20', without 'add 30': completed, it is 10 (add 10, add 20, divide, report)
+""",
     "resources": "completed: 149.90 taken\n",
+    "saga": """\
+failed: book/museum: LookupError: the museum is sold out
+  book/train completed, attempt 1
+  book/hotel completed, attempt 1
+  book/museum failed, attempt 1
+  gostage.compensation/cancel hotel completed, attempt 2, undoes book/hotel
+  gostage.compensation/cancel train completed, attempt 2, undoes book/train
+book train-2, book hotel-3, cancel hotel-3, cancel train-2
+nothing is left
+""",
+    "schedules": """\
+report: 0 7 * * MON-FRI Asia/Tokyo, that is 22:00 UTC
+heart: 3 runs, one for each time
+paused by ana: enough
+""",
+    "signals": """\
+decide/approval waits for signal 'approval' (gostage_workers.examples.signals:Approval)
+'perhaps' is no answer
+completed: published in the morning, approved by ana; reminded the press office, which did not \
+answer
+""",
     "store": """\
 Ana of Lisbon spent 35.09 in 3 visits
 purchases, in plan order: 9.99 0.10 25
@@ -149,6 +179,15 @@ the token expires: True
 3 items: 55.60 + 12.79 = 68.39
 the child's store: amount gross rate tax - its run: completed
 """,
+    "tested": """\
+charge: paid once, whatever happens
+charge_carelessly: paid twice in scenario 52: freezes after the claim of \
+pay/charge_carelessly (attempt 1)
+""",
+    "throttles": """\
+44 calls, 2 at a time
+the small one waited for the large one's calls: False
+""",
 }
 """What each prints; the lines sorted where their order is not said, and seconds left out."""
 
@@ -156,6 +195,12 @@ NO_ORDER: Final = frozenset({"messages"})
 """Two actions of it tell at the same time."""
 OTHER_WORKERS: Final = frozenset({"migrated_canvas"})
 """It starts a worker of Celery's own, which tells on the same terminal."""
+NO_LUPA: Final = (
+    "a server in memory runs Lua with the package lupa, which is not installed: "
+    "pip install 'gostage[testing]'\n"
+)
+FACES: Final = {"tested": {"gostage_core", "gostage_core.testing"}}
+"""Where it is not the usual ones: tests need no worker."""
 SHARED: Final = (
     "approval",
     "branch_and_repeat",
@@ -236,8 +281,31 @@ def test_an_example_is_short_and_uses_the_public_face_alone(name: str) -> None:
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MOST_LINES
     imported = re.findall(r"^(?:from|import) (gostage\S*)", text, re.MULTILINE)
-    assert set(imported) == {"gostage_core", "gostage_workers"}
+    assert set(imported) == FACES.get(name, {"gostage_core", "gostage_workers"})
     assert not re.search(r"\.\s*_[a-z]", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "told"),
+    [
+        ("outbox_django", "django", "this example needs Django: pip install 'django>=5.2'\n"),
+        (
+            "outbox_sqlalchemy",
+            "sqlalchemy",
+            "this example needs SQLAlchemy: pip install 'sqlalchemy>=2.0.40'\n",
+        ),
+        ("tested", "lupa.lua51", NO_LUPA),
+    ],
+)
+def test_an_example_tells_which_library_is_missing(
+    name: str, library: str, told: str, tmp_path: Path
+) -> None:
+    program = (
+        f"import runpy, sys; sys.modules[{library!r}] = None; "
+        f"runpy.run_module({f'{PACKAGE}.{name}'!r}, run_name='__main__')"
+    )
+    ended = run(["-c", program], tmp_path)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("", told, 1)
 
 
 def test_the_smallest_example_is_a_script_that_greets(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gostage_core import Run
     from gostage_core.authoring.action import Action
-    from gostage_core.state.operations import Claim
+    from gostage_core.state.answers import Claim
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -416,7 +416,7 @@ def test_following_may_be_limited_and_the_run_goes_on(bench: Bench) -> None:
 def test_a_run_that_was_never_submitted_has_no_messages_to_read(bench: Bench) -> None:
     run = bench.submit(workflow_of(sends(1)))
     bench.drain(run)
-    assert bench.state.purge(run.run_id) == "purged"
+    assert bench.state.purge(run.run_id).word == "purged"
     for options in ({}, {"follow": True}):
         with pytest.raises(RunNotFoundError):
             list(run.messages(**options))

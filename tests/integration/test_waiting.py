@@ -17,8 +17,9 @@ from gostage_core.authoring.waits import (
     Member,
     Wait,
 )
-from gostage_core.state.operations import Claim, CommitParts
+from gostage_core.state.answers import Claim, CommitParts
 from gostage_core.values.codec import decode, encode
+from tests.support.invariants import check_all
 
 if TYPE_CHECKING:
     from gostage_core import Run, RunResult
@@ -222,6 +223,21 @@ def test_cancel_goes_down_to_child_runs(bench: Bench) -> None:
     assert bench.step().word in ("done", "gone")  # type: ignore[union-attr]
 
 
+def test_what_runs_on_in_a_child_run_is_ended_after_the_grace_of_a_cancel(bench: Bench) -> None:
+    run = submit(bench, Parent(workflow=child_workflow(note.s("a"))))
+    bench.step()
+    message = bench.post.messages.popleft()
+    held = bench.state.claim(
+        message.run_id, message.entry, nonce="n", process="hangs", slot="t", mark=""
+    )
+    assert isinstance(held, Claim)
+    run.cancel(grace=1)
+    assert not run.status.is_terminal
+    bench.pass_time()
+    assert run.status == bench._runner.get(message.run_id).status == "cancelled"
+    assert bench.state.commit(held, have="", parts=CommitParts()).word == "fenced"
+
+
 def test_a_deadline_goes_down_to_child_runs(bench: Bench) -> None:
     run = submit(bench, Parent(workflow=child_workflow(note.s("a"))), deadline=60)
     bench.step()
@@ -299,9 +315,22 @@ def test_a_failure_beside_it_counts_for_more_than_a_bail(bench: Bench) -> None:
     )
     bench.step()
     assert isinstance(held, Claim)
-    answer = bench.state.commit(
-        held, have="", order="11", parts=CommitParts(bail='{"reason":"enough"}')
-    )
+    answer = bench.state.commit(held, have="", parts=CommitParts(bail='{"reason":"enough"}'))
     assert answer.word == "committed"
     result = run.result()
     assert (result.status, str(result.error)) == ("failed", "s/note: ValueError: b")
+
+
+def test_nothing_begins_behind_an_action_that_makes_up_the_quorum_around_it(bench: Bench) -> None:
+    @action
+    def takes_out(ctx: ActionContext) -> None:
+        ctx.store.append("done", "takes out")
+        ctx.actions["spare"].disable()  # whose turn passes by it, which is enough
+
+    spare = note.s("spare").options(name="spare")
+    run = submit(bench, team((takes_out.s(), note.s("never")), spare, quorum=1))
+    for _ in range(2):
+        bench.step()
+    result = bench.drain(run)
+    assert (result.status, done(result)) == ("completed", ["takes out", "end"])
+    assert not check_all(bench.state, run.run_id)[0].live

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING
 from gostage_core.attempt import Ended, Executor, Moment, Place
 from gostage_core.rescuer import Rescuer
 from gostage_core.runner import Runner
-from gostage_core.state.operations import Next, Ready, State
+from gostage_core.scheduling.firing import Firing
+from gostage_core.state.operations import State
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from gostage_core.authoring.workflow import Workflow
     from gostage_core.plan import Carrier
     from gostage_core.result import RunResult
     from gostage_core.run import Run
     from gostage_core.settings import Settings
+    from gostage_core.state.answers import Next, Ready
 
 
 class Crash(BaseException):
@@ -44,13 +48,11 @@ class Post:
     messages: deque[Message] = field(default_factory=deque)
     sent_again: int = 0
 
-    def send(self, run_id: str, following: Next) -> None:
-        if following.mode == "chain":
-            first, *others = following.ready
-            tail = tuple(ready.entry for ready in others)
-            self.messages.append(Message(first.run_id or run_id, first.entry, tail))
-        elif following.mode == "group":
-            self.messages.extend(Message(r.run_id or run_id, r.entry) for r in following.ready)
+    def send(self, run_id: str, following: Next, *, head: bool = False) -> None:
+        for first, *others in following.messages():
+            tail, at_head = tuple(ready.entry for ready in others), head or first.head
+            message = Message(first.run_id or run_id, first.entry, tail, at_head)
+            (self.messages.appendleft if at_head else self.messages.append)(message)
 
     def send_again(self, run_id: str, ready: Ready) -> None:
         self.sent_again += 1
@@ -63,16 +65,17 @@ class Post:
 class Bench:
     """One run's world: a runner, workers by name, messages, and a rescuer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+        """Stand on the server of *settings*, or on whosever *client* it is."""
         self.settings = settings
-        self.state = State(settings)
+        self.state = State(settings, client)
         self.post = Post()
         self.die_at: Moment | None = None
         self.died: list[str] = []
         self._workers: dict[str, Executor] = {}
-        self._runner = Runner(settings=settings)
-        self._runner._coordinator = self.post  # type: ignore[assignment]
-        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0)
+        self._runner = Runner.over(self.state, self.post.send)
+        firing = Firing(self.state, self.post.send)
+        self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0, fire=firing.fire)
 
     def submit(self, workflow: Workflow, **options: object) -> Run:
         return self._runner.submit(workflow, **options)  # type: ignore[arg-type]
@@ -84,7 +87,6 @@ class Bench:
 
     def close(self) -> None:
         """Close the connections."""
-        self.state.client.close()
         self._runner.close()
 
     def deliver(self, message: Message, worker: str = "w") -> Ended | None:
@@ -128,19 +130,20 @@ class Bench:
 
     def pass_time(self) -> None:
         """Let every timer come due, and the rescuer see it."""
-        client, wake = self.state.client, self.state.keys.of("wake")
-        for member in client.zrange(wake, 0, -1):  # type: ignore[union-attr]
-            self._make_due(member.decode())
-            client.zadd(wake, {member: 0}, xx=True)
+        client = self.state.client
+        for index in map(self.state.keys.of, ("wake", "sent", "refill")):
+            for member in client.zrange(index, 0, -1):  # type: ignore[union-attr]
+                self._make_due(member.decode())
+                client.zadd(index, {member: 0}, xx=True)
         self.state.renew([worker for worker in self._workers if worker not in self.died])
         self.rescuer.tick()
 
     def _make_due(self, member: str) -> None:
         """Set the due time in the record of a sleeping entry to the past."""
-        run_id, entry, *timer = member.split(" ")
+        run_id, entry, *timer = [*member.split(" "), ""][:3]
         plan = self.state.keys.of("plan", run_id)
         record = self.state.client.hget(plan, f"r{entry}")
-        if not timer and record and record[:1] in (b"z", b"w"):  # type: ignore[union-attr]
+        if timer == [""] and record and record[:1] in (b"z", b"w"):  # type: ignore[union-attr]
             parts = record.split(b"|")  # type: ignore[union-attr]
             parts[5] = b"1" if parts[5] != b"0" else b"0"
             self.state.client.hset(plan, f"r{entry}", b"|".join(parts))  # type: ignore[arg-type]

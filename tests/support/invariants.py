@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.status import RunStatus
+from tests.support.undone import check_undoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gostage_core.state.operations import State
 
-LIVE = "rxzw"
+LIVE = "rxzwoh"
+BUSY, OUTSIDE = "rx", "wh"
 _ACTION_LINKS = 3
+_OF_NOBODY = ("alive", "beat", "marks", "claims:", "doomed", "starts:")
+"""Keys that are of workers, or end by themselves."""
 _UP, _NEXT, _FIRST = 0, 1, 2
 
 
@@ -24,14 +28,41 @@ class Queues:
     """What all runs of a namespace share."""
 
     wake: frozenset[str]
+    sent: frozenset[str]
     claimed: frozenset[str]
+    inside: frozenset[str]
+    invited: frozenset[str]
+    line: frozenset[str]
 
     @classmethod
     def of(cls, state: State) -> Queues:
-        wake = state.client.zrange(state.keys.of("wake"), 0, -1)
         books = [state.claims_of(process) for process in state.working()]
-        claimed = frozenset(member for book in books for member in book.values())
-        return cls(frozenset(m.decode() for m in wake), claimed)  # type: ignore[union-attr]
+        throttles = texts(state.client.smembers(state.keys.of("throttles")))
+
+        def all_of(name: str, read: Callable[[str], object]) -> frozenset[str]:
+            return frozenset(m for one in throttles for m in texts(read(state.keys.of(name, one))))
+
+        return cls(
+            wake=_zset(state, "wake"),
+            sent=_zset(state, "sent"),
+            claimed=frozenset(member for book in books for member in book.values()),
+            inside=all_of("inside", state.client.smembers),
+            invited=all_of("invited", state.client.smembers),
+            line=all_of("line", lambda key: state.client.zrange(key, 0, -1)),
+        )
+
+    def of_run(self, run_id: str) -> set[str]:
+        """Everything that names a run."""
+        everything = self.wake | self.sent | self.inside | self.invited | self.line
+        return {member for member in everything if member.startswith(f"{run_id} ")}
+
+
+def texts(members: object) -> list[str]:
+    return [member.decode() for member in cast("Iterable[bytes]", members)]
+
+
+def _zset(state: State, name: str) -> frozenset[str]:
+    return frozenset(texts(state.client.zrange(state.keys.of(name), 0, -1)))
 
 
 class Snapshot:
@@ -43,7 +74,11 @@ class Snapshot:
         pipe.hgetall(state.keys.of("plan", run_id))
         pipe.smembers(state.keys.of("live", run_id))
         pipe.lrange(state.keys.of("journal", run_id), 0, -1)
-        header, plan, live, journal = pipe.execute()
+        pipe.hgetall(state.keys.of("inbox", run_id))
+        pipe.hkeys(state.keys.of("store", run_id))
+        header, plan, live, journal, inbox, store = pipe.execute()
+        self.store = set(texts(store))
+        self.inbox = {k.decode(): v.decode() for k, v in inbox.items()}
         self.run_id = run_id
         self.header = {k.decode(): v.decode() for k, v in header.items()}
         self.plan = {k.decode(): v.decode() for k, v in plan.items()}
@@ -120,13 +155,36 @@ class Snapshot:
 
 def check_all(state: State, root: str) -> list[Snapshot]:
     """Check a run and every run below it; return them."""
-    queues = Queues.of(state)
     prefix = state.keys.of("run", "")
     found = [k.decode().removeprefix(prefix) for k in state.client.scan_iter(f"{prefix}*")]
-    runs = {i: Snapshot(state, i) for i in found if i == root or i.startswith(f"{root}.")}
+    return check_runs(state, [i for i in found if i == root or i.startswith(f"{root}.")])
+
+
+def check_runs(state: State, run_ids: Iterable[str]) -> list[Snapshot]:
+    """Check runs, all that have to do with one another; return them."""
+    queues = Queues.of(state)
+    runs = {run_id: Snapshot(state, run_id) for run_id in run_ids}
     for run in runs.values():
         _check(run, runs, queues)
+        check_undoing(run)
     return list(runs.values())
+
+
+def check_one(state: State, run_id: str, queues: Queues) -> Snapshot:
+    """Check a run that has none below it, beside *queues* that were read before; return it."""
+    run = Snapshot(state, run_id)
+    _check(run, {run_id: run}, queues)
+    return run
+
+
+def check_forgotten(state: State) -> None:
+    """Check that nothing is left of any run: all of them have been deleted, and a tick was."""
+    prefix = state.keys.of("run", "").removesuffix("run:")
+    names = {key.removeprefix(prefix) for key in texts(state.client.scan_iter(f"{prefix}*"))}
+    left = {name for name in names if not name.startswith(_OF_NOBODY)}
+    assert not left, f"keys of runs that are no more: {left}"
+    for index in ("wake", "sent", "expiry", "runs", "refill"):
+        assert not _zset(state, index), f"{index} names what is no more"
 
 
 def check_left(state: State, run: Snapshot, counts: str) -> None:
@@ -143,6 +201,8 @@ def check_left(state: State, run: Snapshot, counts: str) -> None:
             assert found == wanted, f"{run.run_id}: entry {n} has counted {found}"
     for scope in run.scopes:
         record = run.record(scope)
+        if scope == "0" and "undoing" in run.header:
+            continue
         whole = record[0] == "c" and record[-1] == "0" and run.links[scope][6] == "0"
         left = [n for n in run.members(scope) if whole and not run.is_over(n)]
         assert not left, f"{run.run_id}: scope {scope} has left out {left}"
@@ -166,13 +226,24 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
     kinds = Counter(entry[1] for entry in run.journal)
     assert int(run.header["revision"]) == 1 + kinds["plan.changed"], where
     _check_history(run)
+    _check_listeners(run)
     if run.is_terminal:
         assert not run.live, where
-        left = {m for m in queues.wake if m.startswith(f"{run.run_id} ")} - {f"{run.run_id} r"}
+        left = queues.of_run(run.run_id) - {f"{run.run_id} r"}
         # A slot that left what was cancelled while it ran has the rescuer look at it, once.
         left -= {f"{run.run_id} {n}" for n in entries if run.was_taken_away(n)}
+        left -= {f"{run.run_id} {one[2]}" for one in run.journal if _was_cut_off(one)}
         assert not left, f"{where} has ended, and has timers: {left}"
-        assert sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal) == 1, where
+        ends = sum(kinds[f"run.{s}"] for s in RunStatus if s.is_terminal)
+        assert ends == 1 + kinds["run.retried"], where
+        return
+    _check_status(run)
+    if "held" in run.header:
+        assert not run.live, f"{where} is held, and lives"
+        assert "paused" in run.header or f"{run.run_id} 0" in queues.line, f"{where} in no line"
+        return
+    if "verdict" in run.header and "undoing" not in run.header:
+        assert f"{run.run_id} u" in queues.wake, f"{where} is to be undone, and nobody looks"
         return
     assert run.live, f"{where} goes on, and nothing of it lives"
     for n in run.live:
@@ -181,29 +252,89 @@ def _check(run: Snapshot, runs: dict[str, Snapshot], queues: Queues) -> None:
         _check_scope(run, scope)
 
 
+def _was_cut_off(entry: list[Any]) -> bool:
+    """Whether an entry of a journal tells of an action that was ended, perhaps while it ran."""
+    if entry[1] == "action.failed":
+        return bool(entry[4].get("type") == "DeadlineExceededError")
+    return bool(entry[1] == "action.cancelled")
+
+
 def _check_history(run: Snapshot) -> None:
-    over: set[int] = set()
+    over: dict[int, str] = {}
     for _at, kind, n, *_ in run.journal:
+        if kind == "action.reopened":
+            was = over.pop(n, "")  # a hook behind a scope is asked again whenever that ends
+            assert was != "action.completed" or str(n) in run.hooks, f"{run.run_id}: {n} again"
         if kind == "action.started":
             assert n not in over, f"{run.run_id}: entry {n} begins again behind its end"
         if kind in ("action.completed", "action.failed", "action.removed", "action.skipped"):
-            assert n not in over, f"{run.run_id}: entry {n} ends twice"
-            over.add(n)
+            # Who opens a run again may have what has failed passed over.
+            was_skipped = kind == "action.skipped" and over.get(n) == "action.failed"
+            assert n not in over or was_skipped, f"{run.run_id}: entry {n} ends twice"
+            over[n] = kind
+        if kind == "run.retried":  # hooks run again after what was opened again
+            over = {one: how for one, how in over.items() if str(one) not in run.hooks}
+
+
+def _check_listeners(run: Snapshot) -> None:
+    """Who stands in line for a signal waits for it, and nobody stands there twice."""
+    for name, line in run.inbox.items():
+        if name.startswith("w"):
+            for n, which in (one.split(":") for one in line.split(",")):
+                where = f"run {run.run_id}: entry {n} listens for {name[1:]}"
+                assert run.state_of(n) == "w", where
+                assert run.plan[f"q{n}"] == f"s{which}", where
+                assert run.plan[f"j{n}"].partition("\n")[0] == name[1:], where
+            assert len(set(line.split(","))) == len(line.split(",")), run.run_id
+
+
+def _check_status(run: Snapshot) -> None:
+    states = [run.state_of(n) for n in run.live]
+    busy, outside = (sum(s in kinds for s in states) for kinds in (BUSY, OUTSIDE))
+    where = f"run {run.run_id} is {run.header['status']} with {sorted(states)}"
+    assert (int(run.header["busy"]), int(run.header["outside"])) == (busy, outside), where
+    if "paused" in run.header:
+        wanted = "paused"
+    elif "began" not in run.header:
+        wanted = "pending"
+    elif busy or ("verdict" in run.header and "undoing" not in run.header):
+        wanted = "running"
+    else:
+        wanted = "waiting" if outside or "held" in run.header else "sleeping"
+    assert run.header["status"] == wanted, where
 
 
 def _check_live(run: Snapshot, n: str, runs: dict[str, Snapshot], queues: Queues) -> None:
     member, record = f"{run.run_id} {n}", run.record(n)
     where = f"{member} is {'|'.join(record)}"
-    if record[0] in ("r", "z"):
-        assert member in queues.wake, f"{where} without a timer"
-    elif record[0] == "x":
-        assert member in queues.claimed | queues.wake, f"{where} on nobody's books"
+    is_paused = "paused" in run.header
+    state, place = record[0], record[11]
+    has_deadline = "D" in run.links[n][2]
+    assert not has_deadline or f"{member} d" in queues.wake, f"{where}, its deadline"
+    assert (member in queues.inside) == (place == "1"), f"{where} within its throttle"
+    assert (member in queues.invited) == (place == "2"), f"{where} invited"
+    assert (member in queues.line) == (state == "h"), f"{where} in line"
+    if state == "r":
+        assert (member in queues.sent) != is_paused, f"{where} looked for"
+    elif state == "z":
+        assert (member in queues.wake) != is_paused, f"{where} with a timer"
+    elif state == "x":
+        watched = {member, f"{member} t"} & queues.wake
+        assert watched or member in queues.claimed, f"{where} on nobody's books"
+    elif state == "h":
+        assert not is_paused, f"{where} in a paused run"
+    elif state == "o":
+        assert any(n in run.above(one) for one in run.live), f"{where} for nothing that lives"
     elif child := run.plan.get(f"u{n}"):
         assert child in runs and not runs[child].is_terminal, f"{where} for a child that ended"
-    elif f"q{n}" in run.plan:
-        assert record[5] == "0" or member in queues.wake, f"{where} without its timeout"
     else:
-        assert any(n in run.above(one) for one in run.live), f"{where} for nothing that lives"
+        awaited = run.plan[f"q{n}"]
+        assert record[5] == "0" or (member in queues.wake) != is_paused, f"{where}, its timeout"
+        if awaited.startswith("s"):
+            name = run.plan[f"j{n}"].partition("\n")[0]
+            waiting = run.inbox.get(f"w{name}", "").split(",")
+            assert f"{n}:{awaited[1:]}" in waiting, f"{where} for a signal, and is not known"
+            assert f"q{name}" not in run.inbox, f"{where} for a signal that is there"
 
 
 def _check_scope(run: Snapshot, scope: str) -> None:
@@ -230,5 +361,7 @@ def _check_scope(run: Snapshot, scope: str) -> None:
         assert int(active) == int(links[5]) or int(active) == int(open_), f"{where} has room"
         return
     assert sum(run.lives(n) for n in members) == 1, f"{where} lives not at one place"
+    if scope == "0" and "undoing" in run.header:
+        return  # what undoes stands behind all that was not done any more
     passed = [run.is_over(n) for n in members]
     assert passed == sorted(passed, reverse=True), f"{where} has left out {members}: {passed}"

@@ -1,212 +1,44 @@
-"""Random workflows of everything that there is, in a world that does random things to them."""
+"""A world that does random things to random workflows."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
 
-from gostage_core import Action, ActionContext, Middleware, NoRetry, Retry, Stage, Workflow
+from gostage_core import NoRetry, Run, Stage
 from gostage_core.attempt import Moment
-from gostage_core.authoring.action import definition_of
-from gostage_core.authoring.definition import ActionDefinition, WorkflowDefinition
-from gostage_core.authoring.waits import BelowFailedError, ChildRun, Delivery, Group, Member
-from gostage_core.errors import CorruptRunError, PlanError
-from gostage_core.plan import action_arguments, entry_texts, one_stage_arguments
-from tests.support.invariants import Snapshot, check_all
+from gostage_core.errors import (
+    ActionNotFoundError,
+    CorruptRunError,
+    ForkError,
+    PlanError,
+    RunNotFoundError,
+    RunStateError,
+)
+from gostage_core.testing.memory import MemoryClient
+from tests.support.invariants import Snapshot, check_all, check_forgotten
+from tests.support.living_edits import some_edits
+from tests.support.living_plans import BELL, WORLDS, Do, Maker
+from tests.support.throttling import check_throttles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
-    from gostage_core import HookContext, ScopeOutcome
-    from gostage_core.authoring.waits import Wait
+    from gostage_core import ActionContext
     from tests.support.bench import Bench, Message
 
-Steps = tuple[ActionDefinition, ...]
-
-
-class Do(Action):
-    """Counts itself, and does what the world has it do."""
-
-    fails: int = 0
-    grows: int = 0
-    """How many generations it may add."""
-
-    def execute(self, ctx: ActionContext) -> str:
-        world = World.now[-1]
-        world.interfere(ctx)
-        ctx.store.increment(f"n.{ctx._entry}")
-        if ctx.attempt <= self.fails:
-            raise ValueError("as it was told")
-        if self.grows:
-            world.change(ctx, self.grows - 1)
-        return "done"
-
-
-class Crew(Action):
-    """Waits for a group."""
-
-    members: tuple[Steps, ...]
-    parallel: bool = True
-    limit: int | None = None
-    quorum: int | None = None
-    on_failure: Literal["fail_fast", "wait_all"] = "fail_fast"
-    times: int = 1
-
-    def execute(self, ctx: ActionContext) -> Wait | None:
-        World.now[-1].interfere(ctx)
-        if ctx.phase and (failure := ctx.outcome().failure):
-            raise BelowFailedError(failure)
-        if ctx.phase == self.times:
-            return None
-        return Group(
-            tuple(Member(steps, f"[{i}]", index=i) for i, steps in enumerate(self.members)),
-            parallel=self.parallel,
-            limit=self.limit,
-            quorum=self.quorum,
-            on_failure=self.on_failure,
-            collect=True,
-        )
-
-
-class Below(Action):
-    """Waits for a run of its own."""
-
-    workflow: WorkflowDefinition
-
-    def execute(self, ctx: ActionContext) -> Wait | None:
-        if ctx.phase == 0:
-            return ChildRun(self.workflow, {})
-        if failure := ctx.outcome().failure:
-            raise BelowFailedError(failure)
-        return None
-
-
-class Await(Action):
-    """Waits for something from outside, and gives up at its timeout."""
-
-    def execute(self, ctx: ActionContext) -> Wait | None:
-        return None if ctx.phase else Delivery("parcel", 60)
-
-
-class Watch(Middleware):
-    """Has hooks that do what they were told."""
-
-    before: Literal["", "fail", "skip"] = ""
-    after: Literal["", "fail", "recover"] = ""
-
-    def before_stage(self, ctx: HookContext) -> None:
-        self._enter(ctx)
-        if self.before == "skip":
-            ctx.skip("told")
-
-    def before_run(self, ctx: HookContext) -> None:
-        self._enter(ctx)
-
-    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
-        self._leave(outcome)
-
-    def after_run(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
-        self._leave(outcome)
-
-    def _enter(self, ctx: HookContext) -> None:
-        World.now[-1].interfere(None)
-        if self.before == "fail":
-            raise ValueError("told to fail before")
-
-    def _leave(self, outcome: ScopeOutcome) -> None:
-        World.now[-1].interfere(None)
-        if self.after == "fail":
-            raise ValueError("told to fail behind")
-        if self.after == "recover" and outcome.status == "failed":
-            outcome.recover()
-
-
-class Maker:
-    """Makes workflows by chance."""
-
-    def __init__(self, chance: Random) -> None:
-        self._chance = chance
-        self._names = 0
-
-    def workflow(self, depth: int = 2) -> Workflow:
-        workflow = Workflow("w")
-        for _ in range(self._pick(1, 1, 2, 3)):
-            workflow.add_stage(self.stage(depth))
-        if self._maybe(0.2):
-            workflow.use(self._watch(run=True))
-        return workflow
-
-    def stage(self, depth: int) -> Stage:
-        parallel = self._maybe(0.5)
-        actions = self.actions(depth, self._pick(0, 1, 2, 3, 4))
-        options: dict[str, Any] = {}
-        if parallel:
-            options["max_parallel"] = self._pick(None, 1, 2)
-            options["on_failure"] = self._pick("fail_fast", "wait_all")
-            if actions and self._maybe(0.25):
-                options["join"] = self._chance.randint(1, len(actions))
-        stage = Stage(self.name("s"), actions, parallel=parallel, **options)
-        return stage.use(self._watch()) if self._maybe(0.3) else stage
-
-    def actions(self, depth: int, count: int) -> list[Action]:
-        return [self.action(depth) for _ in range(count)]
-
-    def action(self, depth: int) -> Action:
-        kinds = ["do", "do", "do", "await"]
-        made = self._made(
-            self._chance.choice(kinds + ["crew", "crew", "below"] * (depth > 0)), depth
-        )
-        options: dict[str, Any] = {"name": self.name("a")}
-        if self._maybe(0.2):
-            options["retry"] = Retry(2, delay=1)
-        if self._maybe(0.2):
-            options["on_error"] = "continue"
-        return made.options(**options)
-
-    def name(self, letter: str) -> str:
-        self._names += 1
-        return f"{letter}{self._names}"
-
-    def _made(self, kind: str, depth: int) -> Action:
-        if kind == "crew":
-            return self._crew(depth - 1)
-        if kind == "below":
-            return Below(workflow=self.workflow(depth - 1).definition())
-        if kind == "await":
-            return Await()
-        return Do(fails=self._pick(0, 0, 0, 0, 1, 9), grows=self._pick(0, 0, 1, 2))
-
-    def _crew(self, depth: int) -> Crew:
-        members = tuple(
-            tuple(map(definition_of, self.actions(depth, self._pick(0, 1, 1, 2))))
-            for _ in range(self._pick(0, 1, 2, 3, 4))
-        )
-        quorum = self._chance.randint(1, len(members)) if members and self._maybe(0.3) else None
-        return Crew(
-            members=members,
-            parallel=self._maybe(0.7) or quorum is not None,
-            limit=self._pick(None, 1, 2),
-            quorum=quorum,
-            on_failure=self._pick("fail_fast", "wait_all"),
-            times=self._pick(1, 1, 2),
-        )
-
-    def _watch(self, *, run: bool = False) -> Watch:
-        before = self._pick("", "", "", "fail", "skip")
-        after = self._pick("", "", "fail", "recover", "recover")
-        return Watch(before="" if run and before == "skip" else before, after=after)
-
-    def _maybe(self, odds: float) -> bool:
-        return self._chance.random() < odds
-
-    def _pick(self, *among: Any) -> Any:
-        return self._chance.choice(among)
+_WILD_TURNS: Final = 200
+_OPENED: Final = 3
+"""How often runs that have ended are opened again."""
+_FORKS: Final = 2
 
 
 @dataclass
 class World:
-    """One run and all that happens to it."""
+    """One run, its forks, and all that happens to them."""
 
     bench: Bench
     chance: Random
@@ -214,32 +46,50 @@ class World:
     """Whether anything happens from outside."""
     depth: int = 0
     turns: int = 0
+    opened: int = 0
     maker: Maker = field(init=False)
-    root: str = ""
+    roots: list[str] = field(default_factory=list)
+    """The run, and its forks."""
     trace: list[str] = field(default_factory=list)
-
-    now: ClassVar[list[World]] = []
-    """Whose bodies are executed: the last."""
 
     def __post_init__(self) -> None:
         self.maker = Maker(self.chance)
+        self._numbers = count()
+        self._remembered: dict[str, int] = {}
         self._call_twice()
 
     def live(self) -> list[Snapshot]:
         """Submit a run and see it to its end, whatever happens; return what is left."""
-        World.now.append(self)
+        WORLDS.append(self)
         try:
             deadline = 3600 if self.chance.random() < 0.05 else None
-            run = self.bench.submit(self.maker.workflow(), deadline=deadline)
-            self.root = run.run_id
-            while any(not one.is_terminal for one in check_all(self.bench.state, self.root)):
+            workflow = self.maker.workflow()
+            self.roots = [self.bench.submit(workflow, run_id="run", deadline=deadline).run_id]
+            while self._goes_on():
                 self.turns += 1
-                assert self.turns < 2_000, "it does not end"
-                self.wild = self.turns < 150
+                assert self.turns < 3_000, "it does not end"
+                self.wild = self.turns < _WILD_TURNS
                 self.step()
-            return check_all(self.bench.state, self.root)
+            return self.everything()
         finally:
-            World.now.pop()
+            WORLDS.pop()
+
+    def everything(self) -> list[Snapshot]:
+        """Check every run that there is, and return it."""
+        runs = [run for root in self.roots for run in check_all(self.bench.state, root)]
+        check_throttles(runs)
+        return runs
+
+    def forget(self) -> None:
+        """Delete every run, and check that nothing of them is left."""
+        self.wild = False
+        for root in self.roots:
+            self._handle(root).delete()
+        for run in self.bench.runner.list(limit=10_000):  # of passes that were forgotten before
+            self._handle(run.run_id).delete()
+        for _ in range(2):
+            self.bench.pass_time()
+        check_forgotten(self.bench.state)
 
     def step(self) -> None:
         """Deliver a message, or let time pass, or do something from outside."""
@@ -249,9 +99,7 @@ class World:
             self.bench.post.messages.rotate(self.chance.randrange(len(self.bench.post.messages)))
             self.deliver(self.bench.post.messages.popleft())
         else:
-            self.note("time passes")
-            self.bench.bury()
-            self.bench.pass_time()
+            self._let_time_pass()
 
     def deliver(self, message: Message) -> None:
         """Hand over a message: once or twice, or to a worker that dies of it, or not at all."""
@@ -279,7 +127,7 @@ class World:
         try:
             while self.chance.random() < 0.3:
                 self.step()
-                check_all(self.bench.state, self.root)
+                self.everything()
         finally:
             self.depth -= 1
             self.bench.die_at = dying
@@ -313,72 +161,147 @@ class World:
                 with suppress(PlanError):
                     ctx.stages[self.chance.choice(ctx.stages.ids)].add(*do)
 
+    def number(self) -> int:
+        """Return another number each time."""
+        return next(self._numbers)
+
+    def remember(self, key: str, number: int) -> None:
+        """Check that what was done once for *key* is that which it was before."""
+        assert self._remembered.setdefault(key, number) == number, f"{key} was done again"
+
     def meddle(self) -> None:
-        """Do something from outside to one of the runs that go on."""
-        runs = [one for one in check_all(self.bench.state, self.root) if not one.is_terminal]
-        if not runs:
+        """Do something from outside to one of the runs."""
+        runs = self.everything()
+        going = [run for run in runs if not run.is_terminal]
+        ended = [run for run in runs if run.is_terminal and run.run_id in self.roots]
+        if ended and self.chance.random() < 0.1:
+            self._open_again(self.chance.choice(ended))
+        elif going:
+            self.chance.choice(self._acts())(self.chance.choice(going))
+
+    def note(self, text: str) -> None:
+        """Keep what was done, for who looks into a failure."""
+        self.trace.append(text)
+
+    def _acts(self) -> list[Callable[[Snapshot], None]]:
+        often = [self._edit] * 7 + [self._tick] * 2 + [self._bring_parcel] * 3 + [self._ring] * 4
+        return [
+            *often, self._pause, self._pause, self._resume, self._resume, self._resume,
+            self._cancel, self._bury_one, self._fork, self._fork, self._delete_below,
+        ]  # fmt: skip
+
+    def _goes_on(self) -> bool:
+        runs = self.everything()
+        if any(not run.is_terminal for run in runs):
+            return True
+        ended = [run for run in runs if run.run_id in self.roots]
+        return any(self._open_again(run) for run in ended)
+
+    def _let_time_pass(self) -> None:
+        self.note("time passes")
+        if not self.wild:
+            self._calm_down()
+        if isinstance(self.bench.state.client, MemoryClient):
+            self.bench.state.client.server.clock.advance(1)
+        self.bench.bury()
+        self.bench.pass_time()
+
+    def _calm_down(self) -> None:
+        """Let go of what is held, and answer who waits without end."""
+        for run in self.everything():
+            if "paused" in run.header:
+                self._resume(run)
+            elif any(name.startswith("w") for name in run.inbox):
+                self._ring(run)
+
+    def _cancel(self, run: Snapshot) -> None:
+        grace = self.chance.choice([None, 0, 5])
+        self.note(f"cancel {run.run_id} within {grace}")
+        answer = self.bench.state.halt(run.run_id, "cancelled", '{"reason":"x"}', grace)
+        self.bench.post.send(run.run_id, answer.next)
+
+    def _tick(self, _run: Snapshot) -> None:
+        self.note("a tick")
+        self.bench.bury()
+        self.bench.pass_time()
+
+    def _bring_parcel(self, run: Snapshot) -> None:
+        if run.live:
+            n = self.chance.choice(sorted(run.live))
+            self.note(f"bring a parcel to {run.run_id} {n}")
+            answer = self.bench.state.deliver(run.run_id, n, "parcel", "x")
+            self.bench.post.send(run.run_id, answer.next)
+
+    def _ring(self, run: Snapshot) -> None:
+        """Send a signal: one that is known already, or that nobody wants, or a good one."""
+        signal = f"i{self.chance.randrange(40)}" if self.wild else f"calm{self.turns}"
+        text = b"7" if not self.wild or self.chance.random() < 0.8 else b'"seven"'
+        answer = self.bench.state.signal(run.run_id, signal, BELL, text, '{"actor":"x"}')
+        self.note(f"ring {signal} {text!r} at {run.run_id} = {answer}")
+        self.bench.post.send(run.run_id, answer.next)
+
+    def _pause(self, run: Snapshot) -> None:
+        answer = self.bench.state.pause(run.run_id, '{"actor":"x"}')
+        self.note(f"pause {run.run_id} = {answer}")
+        self.bench.post.send(run.run_id, answer.next)
+
+    def _resume(self, run: Snapshot) -> None:
+        answer = self.bench.state.resume(run.run_id, '{"actor":"x"}')
+        self.note(f"resume {run.run_id} = {answer}")
+        self.bench.post.send(run.run_id, answer.next)
+
+    def _bury_one(self, _run: Snapshot) -> None:
+        worker = f"w{self.chance.randrange(2)}"
+        self.note(f"{worker} is taken for dead")
+        self.bench.rescuer.lost(worker)
+
+    def _fork(self, _run: Snapshot) -> None:
+        run_id = self.chance.choice(self.roots)
+        entries = [str(one[2]) for one in Snapshot(self.bench.state, run_id).journal if one[2]]
+        if len(self.roots) > _FORKS or not entries:
             return
-        run = self.chance.choice(runs)
-        match self.chance.randrange(20):
-            case 0:
-                self.note(f"cancel {run.run_id}")
-                answer = self.bench.state.halt(run.run_id, "cancelled", '{"reason":"x"}')
-                self.bench.post.send(run.run_id, answer.next)
-            case 1 | 2:
-                self.note("a tick")
-                self.bench.bury()
-                self.bench.pass_time()
-            case 3 | 4 | 5:
-                n = self.chance.choice(sorted(run.live))
-                self.note(f"bring a parcel to {run.run_id} {n}")
-                answer = self.bench.state.deliver(run.run_id, n, "parcel", "x")
-                self.bench.post.send(run.run_id, answer.next)
-            case 6:
-                worker = f"w{self.chance.randrange(2)}"
-                self.note(f"{worker} is taken for dead")
-                self.bench.rescuer.lost(worker)
-            case _:
-                self._edit(run)
+        at = self.chance.choice(entries)
+        self.note(f"fork {run_id} at {at}")
+        with suppress(ForkError, ActionNotFoundError):
+            made = self._handle(run_id).fork(at, run_id=f"fork{len(self.roots)}")
+            self.roots.append(made.run_id)
+            self.note(f"= {self.roots[-1]}")
+
+    def _delete_below(self, run: Snapshot) -> None:
+        if run.header["parent"]:
+            self.note(f"delete {run.run_id}")
+            self._handle(run.run_id).delete("x")
+
+    def _open_again(self, run: Snapshot) -> bool:
+        """Retry a run that has ended, with or without some of what it would do."""
+        if self.opened >= _OPENED or run.header["status"] not in ("failed", "cancelled"):
+            return False
+        self.opened += 1
+        skip = [n for n in run.actions if run.state_of(n) in ("", *"fkd")]
+        skip = [n for n in skip if self.chance.random() < 0.2]
+        self.note(f"retry {run.run_id} without {skip}")
+        try:
+            self._handle(run.run_id).retry(skip=skip, store={"again": self.opened})
+        except (ActionNotFoundError, RunStateError) as error:
+            self.note(f"= {error}")  # what was skipped with its stage; or all of it was undone
+            return False
+        return True
 
     def _edit(self, run: Snapshot) -> None:
-        edits = [edit for edit in map(self._one_edit, [run] * self.chance.randint(1, 3)) if edit]
-        parts = [part for edit in edits for part in edit]
+        edits = some_edits(run, self.chance, self.maker)
         revision = int(run.header["revision"]) - (self.chance.random() < 0.05)
         answer = self.bench.state.edit(
             run.run_id,
             nonce=f"{self.chance.random()}",
             revision=revision,
             details='{"actor":"x"}',
-            edits=[len(edits), *parts],
+            edits=edits,
         )
         self.note(f"edit {run.run_id} {edits} = {answer}")
         self.bench.post.send(run.run_id, answer.next)
 
-    def _one_edit(self, run: Snapshot) -> list[object]:
-        stage = self.chance.choice([*run.stages, ""])
-        action = self.chance.choice([*run.actions, ""])
-        kind = self.chance.choice(
-            ["disable", "disable", "enable", "remove", "add", "add", "stage", "set"]
-        )
-        do = definition_of(Do().options(name=self.maker.name("e")))
-        if kind in ("disable", "enable", "remove"):
-            target = action if self.chance.random() < 0.8 else stage
-            return [kind, target] if target else []
-        if kind == "set" and action:
-            return ["set", action, *entry_texts(do, {"stage": "s", "order": "1"})]
-        if kind == "add" and stage:
-            after = self.chance.choice(["", *run.members(stage)])
-            state = self.chance.choice(["", "", "d"])
-            return ["add", stage, after, *action_arguments([do], "s", ["5"], {}, [state])]
-        if kind == "stage" and stage:
-            definition = self.maker.stage(1).definition()
-            state = self.chance.choice(["", "", "d"])
-            return ["stage", stage, *one_stage_arguments(definition, state=state)]
-        return []
-
-    def note(self, text: str) -> None:
-        """Keep what was done, for who looks into a failure."""
-        self.trace.append(text)
+    def _handle(self, run_id: str) -> Run:
+        return Run(self.bench.state, run_id, self.bench.post.send)
 
     def _call_twice(self) -> None:
         """Let answers of the server be lost, so that the client calls again."""
@@ -387,7 +310,7 @@ class World:
         def run(name: str, run_id: str, *args: object, key: str = "") -> Any:
             if self.wild and self.chance.random() < 0.05:
                 self.note(f"the answer of {name} to {args[:2]} is lost")
-                with suppress(CorruptRunError):
+                with suppress(CorruptRunError, RunNotFoundError):
                     once(name, run_id, *args, key=key)
             return once(name, run_id, *args, key=key)
 

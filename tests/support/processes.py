@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
 import psutil
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterable
 
 
 def is_alive(pid: int) -> bool:
@@ -11,3 +19,10 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to those of these processes that still are."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -63,6 +63,18 @@ class RedisServer:
         """Tell whether the server's process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The server's process, which must run."""
+        assert self._process is not None, "the server was not started"
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """The file that it appends every write to now."""
+        files = self.data_dir.glob("appendonlydir/*.incr.aof")
+        return max(files, key=lambda file: file.stat().st_mtime)
+
     def client(self) -> redis.Redis:
         """Return a new client that returns bytes."""
         return redis.Redis(port=self.port)
@@ -71,7 +83,13 @@ class RedisServer:
         """Start the server and wait until it answers; nothing happens if it runs already."""
         if not self.running:
             with (self.data_dir / "log").open("ab") as log:
-                self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+                self._process = subprocess.Popen(
+                    self._command(),
+                    stdout=log,
+                    stderr=log,
+                    # A write past a limit on the size of files is an error then, and not its end.
+                    restore_signals=False,
+                )
             eventually(self._answers)
         return self
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from gostage_core import ActionContext, Key, Run, Runner, RunResult, RunStatus, Workflow
+from gostage_core import (
+    ActionContext,
+    Key,
+    PreparedRun,
+    Run,
+    Runner,
+    RunResult,
+    RunStatus,
+    Workflow,
+)
 
 COUNT = Key("count", int)
 
@@ -25,3 +34,11 @@ def in_a_producer(runner: Runner, workflow: Workflow) -> None:
     assert_type(result, RunResult)
     assert_type(result.status, RunStatus)
     assert_type(result.store[COUNT], int)
+
+
+def in_an_outbox(runner: Runner, workflow: Workflow) -> None:
+    """What is written down is text."""
+    prepared = runner.prepare(workflow, store={COUNT: 1}, deadline="5m", tags=["late"])
+    assert_type(prepared, PreparedRun)
+    assert_type(prepared.text, str)
+    assert_type(runner.submit_prepared(prepared.text), Run)

@@ -16,7 +16,7 @@ from gostage_core.attempt import Ended
 from gostage_core.errors import ActionTimeoutError, InvalidActionError, InvalidWorkflowError
 from gostage_core.plan import START_SECONDS, Entry, entry_texts
 from gostage_core.settings import Settings
-from gostage_core.state.operations import Claim, Next, Ready
+from gostage_core.state.answers import Claim, Next, Ready
 from gostage_workers.assignment import Assignment, Report, Source
 from gostage_workers.isolated_process import Channel, Death, IsolatedProcess
 from gostage_workers.observer import Observer, cause_of
@@ -94,8 +94,8 @@ def test_the_start_of_a_process_does_not_count_towards_its_timeout() -> None:
     def apart(ctx: ActionContext) -> None: ...
 
     definition = Stage("s", [apart.s()]).definition().actions[0]
-    spec, _, milliseconds = entry_texts(definition, {"stage": "s", "order": "1"})
-    assert milliseconds == (2 + START_SECONDS) * 1000
+    spec, _, milliseconds, _ = entry_texts(definition, {"stage": "s", "order": "1"})
+    assert float(milliseconds) == (2 + START_SECONDS) * 1000
     assert Entry.from_spec(spec.encode()).timeout == 2
 
 

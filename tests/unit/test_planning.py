@@ -60,7 +60,7 @@ def action_spec(name: str, **more: object) -> dict[str, object]:
 
 
 def record(state: str, attempt: int = 1) -> str:
-    return f"{state}|{attempt}|0|0|t|5|1000|2000|w/1|0|0"
+    return f"{state}|{attempt}|0|0|t|5|1000|2000|w/1|0|0|0"
 
 
 def nested() -> dict[str, Any]:

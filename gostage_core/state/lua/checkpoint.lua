@@ -11,7 +11,7 @@
   ARGV[5]  nonce    of this checkpoint
   ARGV[6…] changes  of the store, as include/values.lua reads them
 
-  Returns  "written"  |  "refused", key, kind  |  "fenced"  |  "gone"
+  Returns  "written"  |  "refused", key, kind  |  "full", bytes allowed  |  "fenced"  |  "gone"
 ]]
 --- @include "values"
 --- @include "attempt"
@@ -24,11 +24,12 @@ end
 if call("HGET", K.plan(id), "k" .. n) == nonce then
   return { "written" }
 end
-local no = refused(id, changes)
+local no = refused(run, changes)
 if no then
-  return { "refused", no.key, no.kind }
+  return no
 end
 call("HSET", K.plan(id), "k" .. n, nonce)
-apply_changes(id, changes)
+apply_changes(run, changes)
 jot(id, "action.checkpoint", n, run.revision)
+keep_replaced()
 return { "written" }

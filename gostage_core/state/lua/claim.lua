@@ -17,8 +17,8 @@
 
   Returns  "claimed", token, attempt, fails, spec, store: key, value … or false,
            1 when others may write to the store meanwhile, else 0
-           the phase: how often the entry has waited for something
-        |  "held" | "early" | "done" | "paused" | "gone"
+           the phase: how often the entry has waited for something; when the entry is to be done, or 0; ms until then
+        |  "held" | "early" | "done" | "paused" | "throttled" (it stands in line for its throttle) | "gone"
 ]]
 --- @include "run"
 --- @include "links"
@@ -46,6 +46,7 @@ local function is_shared(up)
   return false
 end
 
+local l = (r.state == "x" or r.state == "r") and links(run, n)
 local shared -- read before the first write, so that damage around the action shows there
 
 local function answer()
@@ -53,30 +54,54 @@ local function answer()
   if not shared and run.bytes <= small and call("EXISTS", K.meta(id)) == 0 and not call("HGET", K.run(id), "appended") then
     values = call("HGETALL", K.store(id))
   end
+  local due = l.deadline and tonumber(call("HGET", K.plan(id), "x" .. n) or nil)
   return { "claimed", r.token, r.attempt, r.fails, call("HGET", K.plan(id), "s" .. n), values, shared and 1 or 0,
-           r.phase }
+           r.phase, due or 0, due and due - r.at or 0 }
 end
 
-if r.state == "x" or r.state == "r" then
-  shared = is_shared(links(run, n).up)
+if l then
+  shared = is_shared(l.up)
 end
+local is_own = string.match(r.token, ":(.*)$") == nonce
 if r.state == "x" then
-  if string.match(r.token, ":(.*)$") == nonce then
+  if is_own then
     return answer()
   end
   return { "held" }
-elseif r.state == "z" or r.state == "w" then
+elseif is_own then
+  return { "done" } -- a request that comes late: whoever sent it has ended this attempt, or lost it
+elseif r.state == "z" or r.state == "w" or r.state == "o" or r.state == "p" then
   return { "early" }
+elseif r.state == "h" then
+  return { "throttled" }
 elseif r.state ~= "r" then
   return { "done" }
 elseif run.status == "paused" then
   return { "paused" }
 end
-local l = links(run, n)
 if l.mode then
   error("CORRUPT links l" .. n)
 end
 local before = call("HGET", K.claims(process), slot)
+
+--- Whether the throttle of the entry lets it begin; else it stands in line.
+local function let_in()
+--- @inline "admission"
+  if admit(throttle_of(id, n), r.place) then
+    r.place = "1"
+    return true
+  end
+  r.state, r.place = "h", "0"
+  save_record(id, r)
+  call("ZREM", K.sent(), id .. " " .. n)
+  jot(id, "action.throttled", n, run.revision)
+  settle_statuses()
+  return false
+end
+
+if l.throttled ~= "" and not let_in() then
+  return { "throttled" }
+end
 
 if mark ~= "" and r.began == 0 and r.at > (tonumber(call("HGET", K.marks(), mark) or 0) or 0) then
   call("HSET", K.marks(), mark, r.at)
@@ -97,9 +122,12 @@ if before and before ~= id .. " " .. n then
   call("ZADD", K.wake(), now, before) -- this slot left it without ending it: the rescuer looks
 end
 call("HSET", K.claims(process), slot, id .. " " .. n)
-call("ZREM", K.wake(), id .. " " .. n)
+call("ZREM", K.sent(), id .. " " .. n)
 if l.timeout > 0 then
   call("ZADD", K.wake(), now + l.timeout + grace, id .. " " .. n .. " t")
+end
+if run.stop and run.grace then
+  call("ZADD", K.wake(), now + run.grace, id .. " " .. n .. " c")
 end
 jot(id, "action.started", n, run.revision, string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where))
 return answer()

@@ -13,7 +13,8 @@
 
   Returns  "delivered", ready…  |  "repeated"  |  "gone"
 ]]
---- @include "advance"
+--- @include "outcome"
+--- @include "memo"
 local id, n, awaited, text, window = arg(), arg(), arg(), arg(), number()
 local run = load_run(id)
 local r = run and not TERMINAL[run.status] and load_record(id, n)
@@ -21,7 +22,7 @@ if not r or not LIVE[r.state] then
   return { "gone" }
 end
 -- Each under its id: what comes late, for an earlier try, takes nothing from a later one.
-if call("HSETNX", K.plan(id), "d" .. n .. " " .. awaited, text) == 0 then
+if not remember(id, n, awaited, text) then
   return { "repeated" }
 end
 if r.state == "w" and call("HGET", K.plan(id), "q" .. n) == awaited then

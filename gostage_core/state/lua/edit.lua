@@ -16,6 +16,7 @@
         |  "duplicate", stage id  |  "finished", stage  |  "limit", name, allowed  |  "gone"
 ]]
 --- @include "edits"
+--- @include "outcome"
 local id, nonce, revision, window, details = arg(), arg(), number(), number(), arg()
 local edits = read_edits()
 local run = load_run(id)
@@ -38,8 +39,6 @@ end
 local over = apply_edits(run, edits)
 call("HSET", K.run(id), "edited", nonce)
 note_revision(run, "0", details)
-for _, n in ipairs(over) do
-  go_on(run, n, "s")
-end
+go_past(run, over)
 begin_added(run)
 return ready_reply(run, "applied", window, "")

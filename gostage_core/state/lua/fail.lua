@@ -13,13 +13,15 @@
   ARGV[7]  window    links in one chain
   ARGV[8]  failure   JSON, opaque, whole
   ARGV[9]  details   JSON for the journal, short
+  ARGV[10] missed    the wait of the entry that nothing came for, if that is what failed it; or empty
 
-  Returns  "retrying"  |  "failed", ready…  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
+  Returns  "retrying", ready…  |  "failed", ready…  |  "continued", ready…  |  "repeated"  |  "fenced"  |  "gone"
 ]]
 --- @include "attempt"
---- @include "advance"
-local id, n, token, delay, policy, window, failure, details
-  = arg(), arg(), arg(), number(), arg(), number(), arg(), arg()
+--- @include "outcome"
+--- @include "memo"
+local id, n, token, delay, policy, window, failure, details, missed
+  = arg(), arg(), arg(), number(), arg(), number(), arg(), arg(), arg()
 local run, r, word = attempt_of(id, n, token)
 if word then
   return { word }
@@ -29,17 +31,18 @@ links(run, n) -- a damaged plan shows here, before the first write
 r.fails = r.fails + 1
 call("HSET", K.plan(id), "e" .. n, failure)
 free_slot(id, r)
+if missed ~= "" then
+  wait_anew(id, n, missed) -- the next try does, or it could only fail again
+end
 if delay and not stopping(run, n) then
-  r.state, r.at, r.phase = "z", now + delay, 0
-  save_record(id, r)
-  call("ZREM", K.wake(), id .. " " .. n .. " t")
-  call("ZADD", K.wake(), r.at, id .. " " .. n)
+  sleep(run, r, now + delay, 0)
   jot(id, "action.retrying", n, run.revision, details)
-  return { "retrying" }
+  return ready_reply(run, "retrying", window, "")
 end
 settle(run, r, "f")
 jot(id, "action.failed", n, run.revision, details)
 if policy == "continue" then
+  call("HSET", K.plan(id), "b" .. n, "on_error")
   go_on(run, n, "s")
   return ready_reply(run, "continued", window, "")
 end

@@ -1,5 +1,5 @@
 --[[
-  Ask a run to end: nothing more of it begins. Safe to repeat.
+  Ask a run to end: nothing more of it begins. Safe to repeat; of two graces the shorter one counts.
 
   KEYS[1]  run  hash  the header of the run
 
@@ -7,22 +7,19 @@
   ARGV[2]  run      its id
   ARGV[3]  status   that it is to end with
   ARGV[4]  why      JSON: who and why
-
   ARGV[5]  window   links in one chain
+  ARGV[6]  grace_ms after which what runs then is ended from outside, or empty
 
-  Returns  "halted", ready…  |  "ended", status  |  "gone"
+  Returns  "halted", ready…  |  "ended", status (or it undoes what it had done, and ends so then)  |  "gone"
 ]]
---- @include "advance"
-local id, status, why, window = arg(), arg(), arg(), number()
+--- @include "outcome"
+local id, status, why, window, grace = arg(), arg(), arg(), number(), number()
 local run = load_run(id)
 if not run then
   return { "gone" }
 end
-if TERMINAL[run.status] then
-  return { "ended", run.status }
+if TERMINAL[run.status] or run.verdict then
+  return { "ended", run.verdict or run.status }
 end
-if not run.stop then
-  jot(id, "run.halting", 0, run.revision, why)
-  halt(run, status, why)
-end
+ask_to_end(run, status, why, grace)
 return ready_reply(run, "halted", window, "")

@@ -12,7 +12,7 @@
   ARGV[7]  most     losses after which the action fails as poison
   ARGV[8]  window   links in one chain
 
-  Returns  "send", carrier  |  "ended", ready…  |  "later" (a timer ends it)  |  "gone"
+  Returns  "taken", ready…  |  "later" (a timer ends it)  |  "gone"
 ]]
 --- @include "losing"
 local id, n, process, slot, counted, most, window

@@ -1,42 +1,170 @@
 --[[
-  Forget a run that has ended, with everything that was its. Safe to repeat.
+  Forget a run that has ended, with everything that was its. When asked to, one that has not is ended first: what
+  runs of it is fenced. Safe to repeat.
 
   KEYS[1]  run  hash  the header of the run
 
   ARGV[1]  prefix  of every key
   ARGV[2]  run     its id
+  ARGV[3]  window  links in one chain
+  ARGV[4]  why     JSON: who deletes it and why, with its child runs; or empty for one past its retention
 
-  Returns  "purged"  |  "live" (it has not ended)  |  "gone"
+  Returns  "purged", ready… (of other runs)  |  "damaged", ready… (the same; there may be lists of it that its
+           record does not tell of)  |  "live" (it has not ended, or the run above it)  |  "gone"
 ]]
---- @include "ending"
-local id = arg()
-local run = load_run(id)
-if not run then
-  call("ZREM", K.expiry(), id)
-  return { "gone" }
+--- @include "outcome"
+local id, window, why = arg(), number(), arg()
+local STATUSES = { "pending", "running", "sleeping", "waiting", "paused", "completed", "failed", "cancelled", "bailed" }
+local is_damaged = false
+
+--- The run, or nil where there is none, or none that can be read. Such a one is not known to have ended: it
+--- is left alone, unless somebody asks for it; and so is always one that a later version wrote.
+local function run_of(id)
+  local sound, run = pcall(load_run, id)
+  if sound then
+    return run
+  end
+  local text = type(run) == "table" and run.err or run
+  if why == "" or string.find(text, "NEWER", 1, true) then
+    error(text, 0)
+  end
+  is_damaged = true
+  return nil
 end
-if not TERMINAL[run.status] then
-  return { "live" }
-end
-local v = call("HMGET", K.run(id), "workflow", "tags", "key", "appended")
-if v[4] then
-  local values = call("HGETALL", K.store(id))
-  for i = 1, #values, 2 do
-    if string.sub(values[i + 1], 1, 1) == "L" then
-      call("UNLINK", K.items(id, values[i]))
+
+--- Ends a run at once, whatever it does: what runs is fenced, and its worker told to stop it.
+local function end_now(run)
+  if run.stop == nil then
+    halt(run, "cancelled", why)
+  end
+  for _, r in ipairs(living(run, "0")) do
+    if r.state == "x" then
+      doom(run, r)
     end
+    settle(run, r, "k")
+  end
+  if not TERMINAL[run.status] then
+    finish(run, "cancelled")
   end
 end
-local sound, tags = pcall(cjson.decode, v[2] or "")
-for _, tag in ipairs(sound and tags or {}) do
-  call("ZREM", K.tag(tag), id)
+
+--- Forgets what was appended to the values of a run.
+local function forget_items(id, bytes)
+  local keys = redis.pcall("HKEYS", K.store(id))
+  is_damaged = is_damaged or keys.err ~= nil or (#keys == 0 and bytes ~= "0")
+  for _, key in ipairs(keys) do
+    call("UNLINK", K.items(id, key))
+  end
 end
-call("ZREM", K.workflow(v[1] or ""), id)
-call("ZREM", K.status(run.status), id)
-call("ZREM", K.runs(), id)
-call("ZREM", K.expiry(), id)
-if v[3] ~= "" and call("HGET", K.keys(), v[3]) == id then
-  call("HDEL", K.keys(), v[3])
+
+--- Takes a run out of the index of a tag or a workflow, as its header names it.
+local function forget_name(index, id)
+  if call("ZREM", index, id) == 0 then
+    is_damaged = true
+  end
 end
-call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id))
-return { "purged" }
+
+--- Takes a run out of the indexes.
+local function forget_names(id, workflow, tags, key)
+  local sound, words = pcall(cjson.decode, tags or "")
+  words = sound and type(words) == "table" and words or {}
+  is_damaged = is_damaged or not workflow or #words == 0
+  for _, tag in ipairs(words) do
+    if tag ~= "" then
+      tag = tostring(tag)
+      forget_name(K.tag(tag), id)
+    end
+  end
+  if workflow then
+    forget_name(K.workflow(workflow), id)
+  end
+  for _, status in ipairs(STATUSES) do
+    call("ZREM", K.status(status), id)
+  end
+  call("ZREM", K.runs(), id)
+  call("ZREM", K.expiry(), id)
+  call("ZREM", K.wake(), id .. " d", id .. " r", id .. " u")
+  if not key then
+    is_damaged = true
+  elseif key ~= "" and call("HGET", K.keys(), key) == id then
+    call("HDEL", K.keys(), key)
+  end
+end
+
+--- Forgets a run, whatever of it is there and can be read: how many keys it had.
+local function forget(id)
+  local v = redis.pcall("HMGET", K.run(id), "workflow", "tags", "key", "bytes", "appended")
+  if v[5] then
+    forget_items(id, v[4])
+  end
+  forget_names(id, v[1], v[2], v[3])
+  return call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id),
+    K.inbox(id), K.undo(id), K.past(id))
+end
+
+--- The child runs of a plan, those of earlier tries too, that know it as the one above: a damaged plan may name
+--- any run.
+local function children(id)
+  local found = {}
+  for _, field in ipairs(redis.pcall("HKEYS", K.plan(id))) do
+    local n = string.match(field, "^a(%d+)$")
+    for child in string.gmatch(n and call("HGET", K.plan(id), field) or "", "[^\n]+") do
+      if redis.pcall("HGET", K.run(child), "parent") == id .. " " .. n then
+        found[#found + 1] = child
+      end
+    end
+  end
+  return found
+end
+
+local forgotten = {}
+
+--- Ends a run and forgets it, and after it its child runs, which then make nobody go on: how many keys it had.
+local function delete(id)
+  local run = run_of(id)
+  if run and not TERMINAL[run.status] then
+    pcall(end_now, run) -- what is damaged goes away all the same
+  end
+  local below = children(id)
+  forgotten[id], tallies[id], replaced[id] = true, nil, nil
+  local keys = forget(id)
+  for _, child in ipairs(below) do
+    if not forgotten[child] then
+      delete(child)
+    end
+  end
+  return keys
+end
+
+--- Takes back what became ready in runs that are forgotten: hooks, in a run that was ended.
+local function keep_others()
+  local others = {}
+  for _, one in ipairs(began_now) do
+    if not forgotten[one[1]] then
+      others[#others + 1] = one
+    end
+  end
+  began_now = others
+end
+
+--- Whether the run above it goes on, which may still ask how this one went.
+local function is_awaited()
+  local above = run_beside(string.match(call("HGET", K.run(id), "parent") or "", "^%S+"))
+  return above and not TERMINAL[above.status]
+end
+
+local run = run_of(id)
+if run and why == "" and (not TERMINAL[run.status] or is_awaited()) then
+  call("ZADD", K.expiry(), "XX", now + math.max(run.retention, OVERDUE_MS), id)
+  return { "live" }
+end
+local keys = why == "" and forget(id) or delete(id)
+if not run and keys == 0 then
+  return { "gone" }
+end
+keep_others()
+run = run or { id = id }
+if is_damaged then
+  return ready_reply(run, "damaged", window, "")
+end
+return ready_reply(run, "purged", window, "")

@@ -10,12 +10,13 @@
   ARGV[4]  token     of the attempt
   ARGV[5]  delay_ms  at least, until another worker may take it; 0 for at once
   ARGV[6]  reason    JSON for the journal and for who asks why
+  ARGV[7]  window    links in one chain
 
-  Returns  "released", carrier  |  "repeated"  |  "fenced"  |  "gone"
+  Returns  "released", ready…  |  "repeated"  |  "fenced"  |  "gone"
 ]]
 --- @include "attempt"
---- @include "advance"
-local id, n, token, delay, reason = arg(), arg(), arg(), number(), arg()
+--- @include "outcome"
+local id, n, token, delay, reason, window = arg(), arg(), arg(), number(), arg(), number()
 local run, r, word = attempt_of(id, n, token)
 if word then
   return { word }
@@ -23,7 +24,6 @@ end
 
 r.attempt = r.attempt - 1
 free_slot(id, r)
-call("ZREM", K.wake(), id .. " " .. n .. " t")
 call("HSET", K.plan(id), "e" .. n, reason)
 jot(id, "action.released", n, run.revision, reason)
 if stopping(run, n) then
@@ -33,10 +33,9 @@ if stopping(run, n) then
 elseif delay > 0 then
   -- As long again as it has been going on, up to a minute: an action that nobody knows waits quietly.
   delay = math.max(delay, math.min(now - r.began, 60000))
-  r.state, r.at, r.token = "z", now + delay, ""
-  save_record(id, r)
-  call("ZADD", K.wake(), r.at, id .. " " .. n)
+  sleep(run, r, now + delay, r.phase)
 else
+  call("ZREM", K.wake(), id .. " " .. n .. " t")
   make_ready(run, n, r)
 end
-return { "released", call("HGET", K.plan(id), "c" .. n) }
+return ready_reply(run, "released", window, "")

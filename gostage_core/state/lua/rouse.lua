@@ -1,68 +1,98 @@
 --[[
-  Look at one due timer of a run: an action whose message may be lost, a retry whose time has come,
-  an entry that has waited long enough, an attempt past its timeout, a run past its deadline. Safe
-  to repeat.
+  Look at one due timer of a run: a retry or a sleep whose time has come, an entry that has waited long
+  enough, an attempt past its timeout, what runs on in a run that was to end, a run past its deadline.
+  Safe to repeat.
 
   KEYS[1]  run  hash  the header of the run
 
   ARGV[1]  prefix    of every key
   ARGV[2]  run       its id
-  ARGV[3]  what      the entry; "d" for the deadline, "r" for the reply of a run that has ended
-  ARGV[4]  timer     "t" for the timeout of an attempt, else empty
+  ARGV[3]  what      the entry; "d" for the deadline, "r" for the reply of a run that has ended, "u" for what
+                     it is to undo
+  ARGV[4]  timer     "t" for the timeout of an attempt, "c" for the end of its grace, "d" for the deadline of the
+                     entry, else empty
   ARGV[5]  deadline  JSON of the failure of a run past its deadline
   ARGV[6]  most      losses after which an action fails as poison
   ARGV[7]  window    links in one chain
+  ARGV[8]  grace_ms  of what runs at the deadline
 
-  Returns  "send", carrier                        it has become ready just now
-        |  "waiting", carrier, sent at, resends   it was ready; is its message lost?
+  Returns  "taken", ready…                        what it goes on with
         |  "overtime", token, spec, attempt, fails   the attempt is to be ended
-        |  "reply"                              its result is to be put onto a list
-        |  "ended", ready…  |  "halted", ready…  |  "later" | "gone"
+        |  "overdue", token, spec, attempt, last failure or empty   the entry is to be ended
+        |  "reply"                                its result is to be put onto a list
+        |  "compensate"                           what it has done is to be undone
+        |  "later" | "gone"
 ]]
 --- @include "losing"
-local id, what, timer, deadline, most, window = arg(), arg(), arg(), arg(), number(), number()
+--- @include "memo"
+local id, what, timer, deadline, most, window, grace = arg(), arg(), arg(), arg(), number(), number(), number()
 local member = id .. " " .. what .. (timer ~= "" and " " .. timer or "")
 local run = load_run(id)
-if what == "r" and run and TERMINAL[run.status] then
-  return { "reply" }
-end
-if not run or TERMINAL[run.status] then
+
+local function drop()
   call("ZREM", K.wake(), member)
   return { "gone" }
 end
-if what == "d" then
+
+if what == "r" and run and TERMINAL[run.status] then
+  return { "reply" }
+elseif not run or TERMINAL[run.status] then
+  return drop()
+elseif what == "u" then
+  return { "compensate" }
+elseif what == "d" then
   call("ZREM", K.wake(), member)
-  if not run.stop then
-    halt(run, "failed", deadline)
-  end
-  return ready_reply(run, "halted", window, "")
+  ask_to_end(run, "failed", deadline, grace)
+  return ready_reply(run, "taken", window, "")
 end
+
 local r = load_record(id, what)
-if timer == "t" then
-  if not r or r.state ~= "x" then
-    call("ZREM", K.wake(), member)
-    return { "gone" }
+if timer == "d" then
+  local due = tonumber(call("HGET", K.plan(id), "x" .. what) or nil)
+  if not due or not r or not LIVE[r.state] then
+    return drop()
+  elseif r.state == "x" then
+    due = due + OVERDUE_MS -- its worker ends it, where it can
   end
+  if now < due then
+    call("ZADD", K.wake(), due, member)
+    return { "later" }
+  end
+  return { "overdue", r.token, call("HGET", K.plan(id), "s" .. what), r.attempt, call("HGET", K.plan(id), "e" .. what) or "" }
+elseif timer ~= "" and (not r or r.state ~= "x") then
+  return drop()
+elseif timer == "t" then
   local ends = r.at + links(run, what).timeout
   if now < ends then
     call("ZADD", K.wake(), ends + OVERDUE_MS, member) -- another attempt than the one this timer was for
     return { "later" }
   end
   return { "overtime", r.token, call("HGET", K.plan(id), "s" .. what), r.attempt, r.fails }
-end
-if r and (r.state == "z" or (r.state == "w" and r.at > 0)) then
+elseif timer == "c" then
+  if not run.stop then
+    return drop() -- the run was opened again
+  end
+  doom(run, r)
+  settle(run, r, "k")
+  jot(id, "action.cancelled", what, run.revision, '{"forced":true}')
+  go_on(run, what, "s")
+  return ready_reply(run, "taken", window, "")
+elseif r and not run.paused and (r.state == "z" or (r.state == "w" and r.at > 0)) then
   if r.at > now then
     call("ZADD", K.wake(), r.at, member)
     return { "later" }
   end
-  r.phase = r.phase + (r.state == "w" and 1 or 0)
+  call("ZREM", K.wake(), member)
+  if r.state == "w" then
+    r.phase = r.phase + 1
+    local signal = stop_listening(id, what)
+    if signal then
+      remember(id, what, call("HGET", K.plan(id), "q" .. what), "t")
+      jot(id, "signal.missed", what, run.revision, cjson.encode({ signal = signal }))
+    end
+  end
   make_ready(run, what, r)
-  return { "send", call("HGET", K.plan(id), "c" .. what) }
-elseif r and r.state == "r" then
-  r.resends = r.resends + 1
-  save_record(id, r)
-  call("ZADD", K.wake(), now + OVERDUE_MS * 2 ^ math.max(0, math.min(r.resends - 2, 6)), member)
-  return { "waiting", call("HGET", K.plan(id), "c" .. what), r.at, r.resends }
+  return ready_reply(run, "taken", window, "")
 end
 call("ZREM", K.wake(), member)
 if r and r.state == "x" then

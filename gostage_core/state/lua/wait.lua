@@ -11,17 +11,23 @@
   ARGV[4]  token    of the attempt
   ARGV[5]  window   links in one chain
   ARGV[6…] changes  of the store, as include/values.lua reads them
-           kind     "group": details, mode, limit, quorum, policy, spec, collect (1 or 0), count, then each
-                    member: a label's spec and its actions as include/nodes.lua reads them
-                    "run": the child's id, and what it is, as include/creation.lua reads it
+           kind     "group": details, mode, limit, quorum, policy, spec, collect (1 or 0), how many groups
+                    of it are kept or 0 for all, count, then each member: a label's spec and its actions as
+                    include/nodes.lua reads them
+                    "run": the id of its first child run, which others of it have with a number behind; and
+                    what the child is, as include/creation.lua reads it
                     "delivery": its id, timeout_ms or 0
+                    "timer": ms
+                    "signal": which wait of the entry it is, name, type, timeout_ms or 0, why the signal that
+                    came was refused or empty
 
   Returns  "waiting", ready…  |  "repeated"  |  "fenced"  |  "gone"  |  "refused", key, kind
-        |  "taken" (the child's id)  |  "limit", name, allowed
+        |  "taken" (the child's id)  |  "limit", name, allowed  |  "full", bytes allowed
 ]]
 --- @include "attempt"
 --- @include "creation"
 --- @include "edits"
+--- @include "outcome"
 local id, n, token, window = arg(), arg(), arg(), number()
 local changes = read_changes()
 local kind = arg()
@@ -29,106 +35,143 @@ local run, r, word = attempt_of(id, n, token)
 if word then
   return { word }
 end
-local no = refused(id, changes)
+local no = refused(run, changes)
 if no then
-  return { "refused", no.key, no.kind }
+  return no
 end
-local l = links(run, n)
-local group, child, awaited, timeout
+links(run, n) -- a damaged plan shows here, before the first write
 
-if kind == "group" then
-  group = { details = arg(), mode = arg(), limit = arg(), quorum = arg(), policy = arg(), spec = arg(),
-            collect = arg() == "1", members = {}, actions = {} }
-  for i = 1, number() do
-    group.members[i] = { spec = arg(), actions = read_actions() }
+--- An entry waits for what is outside of the plan, for `ms` at most, or 0 for as long as it takes.
+local function wait_outside(ms)
+  r.state = "w"
+  if ms > 0 then
+    r.at = now + ms
+    if not run.paused then
+      call("ZADD", K.wake(), r.at, id .. " " .. n)
+    end
   end
-elseif kind == "run" then
-  child = read_run(arg())
-  local above = call("HMGET", K.run(id), "deadline", "depth", "most_children")
+  save_record(id, r)
+end
+
+local waits = {}
+
+--- @include "group"
+waits.group = function()
+  local group = read_group()
+  return nil, function()
+    local g = write_group(run, n, group, r.phase)
+    call("HDEL", K.plan(id), "u" .. n, "q" .. n)
+    r.state = "o"
+    save_record(id, r)
+    jot(id, "action.waiting", n, run.revision, '{"for":"entries"}')
+    if not begin(run, g) then
+      resume(run, n)
+    end
+  end
+end
+
+waits.run = function()
+  local first, known = arg(), call("HGET", K.plan(id), "a" .. n)
+  local _, before = string.gsub(known or "", "[^\n]+", "")
+  local child = read_run(before > 0 and first .. "-" .. before or first)
+  local above = call("HMGET", K.run(id), "deadline", "depth", "most_children", "group")
   child.deadline, child.depth, child.most_children = tonumber(above[1] or 0), tonumber(above[2]) + 1, above[3]
+  child.group = above[4] or child.group
+  child.paused = run.paused and cjson.encode({ actor = "run " .. id })
   if child.depth > tonumber(child.most_children) then
     return { "limit", "max_child_depth", child.most_children }
   end
-  local known = call("HMGET", K.run(child.id), "nonce", "status")
-  if known[2] and known[1] ~= child.nonce then
-    return { "taken" }
+  if call("EXISTS", K.run(child.id)) == 1 then
+    return { "taken", child.id }
   end
-else
-  awaited, timeout = arg(), number()
+  return nil, function()
+    call("HSET", K.plan(id), "u" .. n, child.id, "a" .. n, known and known .. "\n" .. child.id or child.id)
+    call("HDEL", K.plan(id), "q" .. n)
+    wait_outside(0)
+    jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "run", run = child.id }))
+    create(child)
+  end
 end
 
---- Writes the members of a group: an action by itself where a member has but one, else a sequence of its own;
---- and that too where members are counted, for what an action adds is part of its member.
-local function write_group()
-  local scope = { spec = group.spec, mode = group.mode, limit = group.limit, quorum = group.quorum,
-                  policy = group.policy, actions = {} }
-  local g = write_scope(id, n, scope, "0", "0", "")
-  local first, before, collecting = "0", nil, {}
-  for _, member in ipairs(group.members) do
-    local m, last
-    if #member.actions == 1 and group.quorum == "0" then
-      m = write_actions(id, g, member.actions, "0")
-      last = m
-    else
-      local inner = { spec = member.spec, mode = "s", limit = "0", quorum = "0", policy = "f", actions = member.actions }
-      local _
-      m, _, last = write_scope(id, g, inner, "0", "0", "")
+waits.delivery = function()
+  local awaited, timeout = arg(), number()
+  return nil, function()
+    call("HSET", K.plan(id), "q" .. n, awaited)
+    call("HDEL", K.plan(id), "u" .. n)
+    jot(id, "action.waiting", n, run.revision, '{"for":"delivery"}')
+    local has_come = call("HEXISTS", K.plan(id), "d" .. n .. " " .. awaited) == 1
+    wait_outside(has_come and 0 or timeout)
+    if has_come then
+      resume(run, n)
     end
-    collecting[#collecting + 1] = last
-    if before then
-      local b = links(run, before)
-      b.next = m
-      save_links(run, before, b)
-    else
-      first = m
-    end
-    before = m
   end
-  local own = links(run, g)
-  own.first, own.last = first, before or "0"
-  save_links(run, g, own)
-  local nested = call("HGET", K.plan(id), "n" .. n)
-  call("HSET", K.plan(id), "n" .. n, (nested and nested .. "," or "") .. g, "y" .. n,
-    group.collect and table.concat(collecting, ",") or "")
-  add_note("open", n, g, tostring(tonumber(g) + 1), call("HGET", K.run(id), "nodes"))
-  note_revision(run, n, group.details)
-  return g
 end
 
-apply_changes(id, changes)
+waits.timer = function()
+  local ms = number()
+  return nil, function()
+    jot(id, "action.waiting", n, run.revision, string.format('{"for":"timer","until":%.0f}', now + ms))
+    sleep(run, r, now + ms, r.phase + 1)
+  end
+end
+
+--- @include "inbox"
+waits.signal = function()
+  local which, name, type_, timeout, refusal = arg(), arg(), arg(), number(), arg()
+  count_kept(id)
+  return nil, function()
+    local known = call("HGET", K.plan(id), "d" .. n .. " s" .. which)
+    if refusal ~= "" then
+      unlearn(id, n, "s" .. which)
+      jot(id, "signal.refused", n, run.revision, cjson.encode({ signal = name, reason = refusal }))
+      known = false
+    elseif known == "t" then
+      wait_anew(id, n, which) -- an earlier try has waited in vain
+      known = false
+    end
+    call("HSET", K.plan(id), "q" .. n, "s" .. which, "j" .. n, name .. "\n" .. type_)
+    call("HDEL", K.plan(id), "u" .. n)
+    local ends = call("HGET", K.plan(id), "d" .. n .. " u" .. which)
+    local until_ = timeout > 0 and tonumber(ends or now + timeout)
+    if until_ then
+      remember(id, n, "u" .. which, string.format("%.0f", until_)) -- refusing one signal wins no time for the next
+    end
+    local told = cjson.encode({ ["for"] = "signal", signal = name })
+    if until_ then
+      told = string.format('%s,"until":%.0f}', string.sub(told, 1, -2), until_)
+    end
+    jot(id, "action.waiting", n, run.revision, told)
+    local text = not known and take_signal(id, name)
+    wait_outside(until_ and not text and not known and math.max(1, until_ - now) or 0)
+    if text then
+      hand_over(run, n, which, text)
+      resume(run, n)
+    elseif known then
+      resume(run, n) -- what came for an earlier try
+    else
+      add_last(id, "w" .. name, n .. ":" .. which)
+    end
+  end
+end
+
+local start
+no, start = waits[kind]()
+if no then
+  return no
+end
+apply_changes(run, changes)
 free_slot(id, r)
-r.state, r.attempt, r.at = "w", r.attempt - 1, 0
-call("ZREM", K.wake(), id .. " " .. n .. " t")
-save_record(id, r)
+let_go(run, r)
+if string.find(call("HGET", K.plan(id), "e" .. n) or "", '^{"released"') then
+  call("HDEL", K.plan(id), "e" .. n) -- a worker that agrees was found
+end
+r.attempt, r.at = r.attempt - 1, 0
+call("ZREM", K.wake(), id .. " " .. n .. " t", id .. " " .. n .. " c")
 if stopping(run, n) then
   settle(run, r, "k")
   jot(id, "action.cancelled", n, run.revision)
   go_on(run, n, "s")
-elseif kind == "group" then
-  local g = write_group()
-  call("HDEL", K.plan(id), "u" .. n, "q" .. n)
-  jot(id, "action.waiting", n, run.revision, '{"for":"entries"}')
-  if not begin(run, g) then
-    resume(run, n)
-  end
-elseif kind == "run" then
-  call("HSET", K.plan(id), "u" .. n, child.id)
-  call("HDEL", K.plan(id), "q" .. n)
-  jot(id, "action.waiting", n, run.revision, cjson.encode({ ["for"] = "run", run = child.id }))
-  local made, its = create(child)
-  if made == "known" and TERMINAL[call("HGET", K.run(child.id), "status")] then
-    resume(run, n)
-  end
 else
-  call("HSET", K.plan(id), "q" .. n, awaited)
-  call("HDEL", K.plan(id), "u" .. n)
-  jot(id, "action.waiting", n, run.revision, '{"for":"delivery"}')
-  if call("HEXISTS", K.plan(id), "d" .. n .. " " .. awaited) == 1 then
-    resume(run, n)
-  elseif timeout > 0 then
-    r.at = now + timeout
-    save_record(id, r)
-    call("ZADD", K.wake(), r.at, id .. " " .. n)
-  end
+  start()
 end
 return ready_reply(run, "waiting", window, "")

@@ -4,8 +4,20 @@
   ended, its hook runs, and then the scope around it decides.
 ]]
 --- @include "scopes"
-local climb, halt, damaged
+local climb, halt, ask_to_end, damaged, resume, finish, conclude, reopening
 local cancelling = false
+
+--- What goes on again in runs that were reopened. Made where it is needed: the server makes every function
+--- of a script anew at each call.
+reopening = function()
+--- @inline "again"
+  return again, reopen_run, begin_run, set_off
+end
+
+begin_again = function(run, n, before)
+  local again = reopening()
+  return again(run, n, before)
+end
 
 --- Whether `n` lies in scope `a`, at any depth.
 local function below(run, n, a)
@@ -90,10 +102,18 @@ local function tell_parent(run)
   end
 end
 
-local function finish(run, status)
+finish = function(run, status)
   set_status(run, status)
   call("HSET", K.run(run.id), "ended", now)
+  call("HDEL", K.run(run.id), "paused", "held")
   call("ZREM", K.wake(), run.id .. " d")
+  local owed = call("HMGET", K.run(run.id), "throttle", "schedule")
+  if owed[1] then
+    leave_throttle(run, "0")
+  end
+  if owed[2] and call("HEXISTS", K.schedule(owed[2]), "queued") == 1 then
+    call("ZADD", K.schedules(), now, owed[2]) -- the next one was put off until now
+  end
   call("DEL", K.live(run.id))
   call("ZADD", K.expiry(), now + run.retention, run.id)
   if call("HEXISTS", K.run(run.id), "reply") == 1 then
@@ -104,26 +124,28 @@ local function finish(run, status)
 end
 
 --- An entry that waited for what is below it goes on.
-local function resume(run, n)
+resume = function(run, n)
   local r = load_record(run.id, n)
-  if r and r.state == "w" then
+  if r and (r.state == "w" or r.state == "o") then
     r.phase = r.phase + 1
     make_ready(run, n, r)
   end
 end
 
+--- The child run that an entry waits for, while it goes on.
+local function child_of(run, n)
+  local child = call("HGET", K.plan(run.id), "u" .. n)
+  local its = child and run_beside(child)
+  return its and not TERMINAL[its.status] and its or nil
+end
+
 --- Asks the child run of a waiting entry to end; true when it has.
 local function halt_child(run, n)
-  local child = call("HGET", K.plan(run.id), "u" .. n)
-  local its = child and load_run(child)
-  if its and not TERMINAL[its.status] then
-    if not its.stop then
-      jot(child, "run.halting", 0, its.revision, '{"actor":"run ' .. run.id .. '"}')
-      halt(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}')
-    end
-    return TERMINAL[its.status]
+  local its = child_of(run, n)
+  if its then
+    ask_to_end(its, "cancelled", '{"actor":"run ' .. run.id .. '","reason":"the run above it ends"}')
   end
-  return true
+  return not its or TERMINAL[its.status]
 end
 
 --- Cancels what lives in a scope and has not begun, and with `running` also what has.
@@ -147,17 +169,41 @@ local function cancel(run, a, running)
   cancelling = inner
 end
 
---- The run is over: as it was asked to end, or as its outermost scope did.
-local function conclude(run, s)
-  if run.stop then
-    finish(run, run.stop)
-  elseif s.state == "f" then
+--- Whether each action that was to be undone has been.
+local function is_undone(run)
+  local m = links(run, call("HGET", K.run(run.id), "undoing")).first
+  while m ~= "0" do
+    local spec = call("HGET", K.plan(run.id), "s" .. m) or ""
+    local state = string.sub(call("HGET", K.plan(run.id), "r" .. m) or "", 1, 1)
+    if state ~= "c" and string.find(spec, '"undoes":', 1, true) then
+      return false
+    end
+    m = links(run, m).next
+  end
+  return true
+end
+
+--- The run is over: as it was asked to end, or as its outermost scope did. One that has failed or was
+--- cancelled goes on as long as something of it is to be undone, and then ends as it would have.
+conclude = function(run, s)
+  local status = run.stop or (s.state == "f" and "failed") or "completed"
+  if run.verdict then
+    call("HSET", K.run(run.id), "compensated", status == "completed" and is_undone(run) and 1 or 0)
+    return finish(run, run.verdict)
+  end
+  if status == "failed" and not run.stop then
     local why = call("HGET", K.plan(run.id), "e" .. s.failed)
     call("HSET", K.run(run.id), "failed", s.failed, "why", why or "{}")
-    finish(run, "failed")
-  else
-    finish(run, "completed")
   end
+  if (status == "failed" or status == "cancelled") and call("EXISTS", K.undo(run.id)) == 1 then
+    run.verdict = status
+    call("HSET", K.run(run.id), "verdict", status)
+    call("ZREM", K.wake(), run.id .. " d")
+    call("ZADD", K.wake(), now, run.id .. " u") -- whoever looks at it begins the compensation
+    set_status(run, standing_of(run.id))
+    return jot(run.id, "run.compensating", 0, run.revision, cjson.encode({ verdict = status }))
+  end
+  finish(run, status)
 end
 
 --- A scope fails: nothing more of it begins.
@@ -284,7 +330,7 @@ climb = function(run, a)
     local outer = links(run, up)
     if not outer.mode then
       local r = load_record(run.id, up)
-      if r and r.state == "w" then
+      if r and r.state == "o" then
         return resume(run, up)
       end
       a = outer.up
@@ -330,6 +376,9 @@ local function abort(run, status, why)
   end
   cancelling = inner
   if not runs then
+    if call("EXISTS", K.undo(run.id)) == 1 then
+      call("HSET", K.run(run.id), "compensated", 0) -- nothing can be added to a damaged plan
+    end
     finish(run, status)
   end
 end
@@ -341,16 +390,50 @@ damaged = function(run, n, problem)
     "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
 end
 
+--- Sets when what runs is to be ended at the latest, in child runs too; what begins later, as hooks do, has
+--- as long.
+local function set_grace(run, grace)
+  run.grace = math.min(grace, run.grace or grace)
+  call("HSET", K.run(run.id), "grace", run.grace)
+  for _, r in ipairs(living(run, "0")) do
+    local its = r.state == "w" and child_of(run, r.n)
+    if r.state == "x" then
+      call("ZADD", K.wake(), "LT", now + run.grace, run.id .. " " .. r.n .. " c")
+    elseif its and its.stop then
+      set_grace(its, grace)
+    end
+  end
+end
+
+--- Lets what is left of a run that was paused go on to its end: the hooks behind what is cut off.
+local function lift_pause(run)
+  call("HDEL", K.run(run.id), "paused")
+  run.paused = nil
+  set_status(run, standing_of(run.id))
+  for _, r in ipairs(living(run, "0")) do
+    set_going(run, r)
+  end
+end
+
 --- Lets nothing more begin. What waits is cancelled; what runs may end, and then the run ends as `status`.
 halt = function(run, status, why)
   run.stop = status
-  call("HSET", K.run(run.id), "stop", status, "why", why)
+  call("HSET", K.run(run.id), "stop", status)
+  if not run.verdict then
+    call("HSET", K.run(run.id), "why", why)
+  end
+  if call("HEXISTS", K.run(run.id), "held") == 1 then
+    return finish(run, status) -- it has not begun
+  end
   local inner = cancelling
   local sound, problem = pcall(function()
     local s = load_scope(run, "0")
     s.state = "f"
     save_scope(run, s)
     cancel(run, "0", false)
+    if run.paused then
+      lift_pause(run)
+    end
     local stage = call("HGET", K.run(run.id), "stage")
     local its = stage and load_scope(run, stage)
     climb(run, its and its.ended == 0 and stage or "0")
@@ -358,6 +441,20 @@ halt = function(run, status, why)
   if not sound then
     cancelling = inner
     damaged(run, "0", problem)
+  end
+end
+
+--- Asks a run to end, unless it is about to: what it had done is undone in any case.
+--- `grace`: after so many ms what runs is ended from outside; nil for never.
+ask_to_end = function(run, status, why, grace)
+  if not run.stop and not run.verdict then
+    jot(run.id, "run.halting", 0, run.revision, why)
+    halt(run, status, why)
+  elseif run.stop and run.paused then
+    lift_pause(run) -- it was paused on its way to its end
+  end
+  if grace and run.stop and not TERMINAL[run.status] then
+    pcall(set_grace, run, grace) -- where the plan is damaged, what can be reached
   end
 end
 
@@ -376,38 +473,27 @@ local function go_on(run, n, how)
   end
 end
 
---- What became ready, each with its carrier. `keep`: the chain at hand goes on with it. `group`: side
---- by side. `chain`: one, and behind it in a sequence the next ones. An entry of another run (the one
---- above, or below) is written with its run's id in front.
-local function ready_reply(run, word, window, have)
-  local reply = { word, "group" }
-  local single = #began_now == 1 and began_now[1][1] == run.id and began_now[1][2]
-  if single and single == have then
-    reply[2] = "keep"
-    return reply
-  end
-  for _, one in ipairs(began_now) do
-    reply[#reply + 1] = one[1] == run.id and one[2] or one[1] .. " " .. one[2]
-    reply[#reply + 1] = call("HGET", K.plan(one[1]), "c" .. one[2])
-  end
-  if not single then
-    return reply
-  end
-  reply[2] = "chain"
-  local l = links(run, single)
-  if links(run, l.up).mode == "p" then
-    return reply
-  end
-  while #reply < 2 + 2 * window and l.next ~= "0" do
-    local n, sound = l.next, nil
-    sound, l = pcall(links, run, n) -- damage further on shows when the run comes to it
-    if not sound or l.mode then
-      break
+--- Whether something around `n` is over, so that nothing more is to begin behind it.
+local function is_left_behind(run, n)
+  local is_over = false
+  repeat
+    n = links(run, n).up
+    if links(run, n).mode then
+      local s = load_scope(run, n)
+      is_over = s and s.ended > 0
+    else
+      is_over = not LIVE[string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1)]
     end
-    if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 then
-      reply[#reply + 1] = n
-      reply[#reply + 1] = call("HGET", K.plan(run.id), "c" .. n)
+  until is_over or n == "0"
+  return is_over
+end
+
+--- Goes on behind entries whose turn has passed by changes of the plan. The end of one may be the end of what is
+--- around the others.
+local function go_past(run, over)
+  for _, n in ipairs(over) do
+    if not is_left_behind(run, n) then
+      go_on(run, n, "s")
     end
   end
-  return reply
 end

@@ -1,6 +1,8 @@
 --[[ One attempt: the checks before it may change anything, and what its end means for its slot. ]]
 --- @include "ending"
 
+local DONE = { c = true, f = true, z = true, w = true, o = true }
+
 --- The run and the record of a live attempt; else the word that says why it is none.
 local function attempt_of(run_id, n, token)
   local run = load_run(run_id)
@@ -11,7 +13,7 @@ local function attempt_of(run_id, n, token)
   if not r then
     return run, nil, "fenced"
   end
-  if r.token == token and (r.state == "c" or r.state == "f" or r.state == "z" or r.state == "w") then
+  if r.token == token and DONE[r.state] then
     return run, r, "repeated"
   end
   if r.state ~= "x" or r.token ~= token then

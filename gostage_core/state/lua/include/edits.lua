@@ -3,16 +3,16 @@
   journal.
 ]]
 --- @include "nodes"
-local OPEN = { x = true, d = true }
+local OPEN = { x = true, d = true, p = true }
 
---- count, then of each: disable n | enable n | remove n | set n spec carrier timeout_ms |
+--- count, then of each: disable n | enable n | remove n | set n spec carrier limits throttle |
 --- add stage after actions | stage after stage
 local function read_edits()
   local edits = {}
   for i = 1, number() do
     local e = { op = arg(), n = arg() }
     if e.op == "set" then
-      e.spec, e.carrier, e.timeout = arg(), arg(), arg()
+      e.spec, e.carrier, e.limits, e.throttle = arg(), arg(), arg(), arg()
     elseif e.op == "add" then
       e.after = arg()
       e.actions = read_actions()
@@ -30,7 +30,8 @@ local function untouched(run, n)
   if not text or string.sub(text, 1, 1) == "d" then
     return text or ""
   end
-  local r = string.sub(text, 1, 1) == "r" and parse_record(n, text)
+  local state = string.sub(text, 1, 1)
+  local r = (state == "r" or state == "h" or state == "p") and parse_record(n, text)
   return r and r.began == 0 and text or nil
 end
 
@@ -45,8 +46,9 @@ local function check_limit(run, what, count)
     return nil
   end
   local v = call("HMGET", K.run(run.id), "added_" .. what, "most_" .. what)
-  local most = tonumber(v[2])
-  if most and tonumber(v[1] or 0) + count > most then
+  check_count(v[1], "header")
+  check_count(v[2], "header")
+  if v[2] and tonumber(v[1] or 0) + count > tonumber(v[2]) then
     return { "limit", "max_added_" .. what, v[2] }
   end
 end
@@ -175,10 +177,16 @@ local function add_stage(run, after, stage, by, order)
   return n
 end
 
+--- Has a ready entry asked again whether its throttle lets it in.
+local function requeue(run, r)
+  let_go(run, r)
+  make_ready(run, r.n, r)
+end
+
 --- Takes a node that has not begun out of its turn; true when its message was under way already.
 local function take_out(run, n, state)
   local r = load_record(run.id, n)
-  if r and r.state == "r" then
+  if r and LIVE[r.state] then
     settle(run, r, state == "d" and "s" or state)
     jot(run.id, "action." .. (state == "d" and "skipped" or "removed"), n, run.revision)
     return true
@@ -203,9 +211,17 @@ local function apply_edits(run, edits)
     elseif not e.void and e.op == "set" then
       add_note("set", e.n, call("HGET", K.plan(run.id), "s" .. e.n))
       local l = links(run, e.n)
-      l.timeout = e.timeout
+      local r = sound_record(run, e.n)
+      if r and (r.state == "h" or r.place ~= "0") then
+        requeue(run, r) -- it stands in line for the throttle that it had
+      end
+      local timeout, deadline = string.match(e.limits, "^(%d+)D?(%d*)$")
+      l.timeout, l.deadline, l.throttled = timeout, tonumber(deadline), e.throttle ~= "" and "T" or ""
       save_links(run, e.n, l)
-      call("HSET", K.plan(run.id), "s" .. e.n, e.spec, "c" .. e.n, e.carrier)
+      if r and LIVE[r.state] then
+        set_due(run, e.n, l)
+      end
+      call("HSET", K.plan(run.id), "s" .. e.n, e.spec, "c" .. e.n, e.carrier, "t" .. e.n, e.throttle)
     elseif not e.void then
       local text = untouched(run, e.n) -- nil where an edit before this one has taken it out
       local is_off = text and string.sub(text, 1, 1) == "d"
@@ -233,7 +249,7 @@ local function begin_added(run)
     for _, n in ipairs(grown) do
       local s, l = load_scope(run, n), links(run, n)
       local is_over = l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 1
-      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) then
+      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) and not is_left_behind(run, n) then
         fill(run, s, l.limit)
         save_scope(run, s)
       end
@@ -241,22 +257,6 @@ local function begin_added(run)
   end)
   if not sound then
     damaged(run, grown[1], problem)
-  end
-end
-
---- Skips what is left of a scope whose failure was handled.
-local function skip_rest(run, n)
-  while n ~= "0" do
-    local l = links(run, n)
-    local state = string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1)
-    if l.mode and (state == "" or state == "d") then
-      call("HSET", K.plan(run.id), "r" .. n, string.format("s|0|0|0||0|%.0f|0|0|0", now))
-    elseif not l.mode and (state == "" or state == "d" or state == "k") then
-      local r = load_record(run.id, n) or new_record(n)
-      r.state, r.ended = "s", now
-      save_record(run.id, r)
-    end
-    n = l.next
   end
 end
 

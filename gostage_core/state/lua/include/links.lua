@@ -2,9 +2,10 @@
   The shape of a plan. It is a tree: scope 0 holds the stages one after another, a stage holds its
   actions one after another (s) or side by side (p), and an action that waits for others owns the
   scopes that hold them. Links of a node, packed in the field l<n>:
-  an action  up,next,timeout_ms
+  an action  up,next,timeout_ms; behind it D and how long it may take in all, and T where it has a throttle
   a scope    up,next,first,last,mode,limit,quorum,policy,before,after,by,order
-  before and after are the entries of the scope's hooks, which are no members of it.
+  before and after are the entries of the scope's hooks, which are no members of it. by and order say who added a
+  stage, and the place of that; order of a scope that an action owns is the phase of the action that waits for it.
 ]]
 --- @include "call"
 local function links(run, n)
@@ -20,11 +21,11 @@ local function links(run, n)
     return { up = up, next = next_, first = first, last = last, mode = mode, limit = tonumber(limit),
              quorum = tonumber(quorum), policy = policy, before = before, after = after, by = by, order = order }
   end
-  local a_up, a_next, timeout = string.match(text, "^(%d+),(%d+),(%d+)$")
+  local a_up, a_next, timeout, deadline, throttled = string.match(text, "^(%d+),(%d+),(%d+)D?(%d*)(T?)$")
   if not a_up then
     error("CORRUPT links l" .. n)
   end
-  return { up = a_up, next = a_next, timeout = tonumber(timeout) }
+  return { up = a_up, next = a_next, timeout = tonumber(timeout), deadline = tonumber(deadline), throttled = throttled }
 end
 
 local function save_links(run, n, l)
@@ -33,7 +34,7 @@ local function save_links(run, n, l)
     text = table.concat({ l.up, l.next, l.first, l.last, l.mode, l.limit, l.quorum, l.policy, l.before, l.after,
                           l.by, l.order }, ",")
   else
-    text = table.concat({ l.up, l.next, l.timeout }, ",")
+    text = l.up .. "," .. l.next .. "," .. l.timeout .. (l.deadline and "D" .. l.deadline or "") .. l.throttled
   end
   call("HSET", K.plan(run.id), "l" .. n, text)
 end

@@ -1,14 +1,14 @@
 --[[ Takes a running attempt from whoever held it, for another one to do it. ]]
---- @include "advance"
+--- @include "outcome"
 
---- The answer of the operation: "send", carrier | "ended", ready… | "later" (a timer ends it).
+--- The answer of the operation: "taken", ready… | "later" (a timer ends it).
 local function take_back(run, r, counted, most, window)
   local timeout = links(run, r.n).timeout
   if timeout > 0 and now >= r.at + timeout then
     call("ZADD", K.wake(), now, run.id .. " " .. r.n .. " t") -- it died of its timeout: that is its failure
     return { "later" }
   end
-  call("ZREM", K.wake(), run.id .. " " .. r.n .. " t")
+  call("ZREM", K.wake(), run.id .. " " .. r.n .. " t", run.id .. " " .. r.n .. " c")
   local details = string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where)
   if counted then
     r.lost = r.lost + 1
@@ -23,14 +23,12 @@ local function take_back(run, r, counted, most, window)
     settle(run, r, "f")
     jot(run.id, "action.failed", r.n, run.revision, failure)
     go_on(run, r.n, "f")
-    return ready_reply(run, "ended", window, "")
-  end
-  if stopping(run, r.n) then
+  elseif stopping(run, r.n) then
     settle(run, r, "k")
     jot(run.id, "action.cancelled", r.n, run.revision)
     go_on(run, r.n, "s")
-    return ready_reply(run, "ended", window, "")
+  else
+    make_ready(run, r.n, r)
   end
-  make_ready(run, r.n, r)
-  return { "send", call("HGET", K.plan(run.id), "c" .. r.n) }
+  return ready_reply(run, "taken", window, "")
 end

@@ -1,11 +1,12 @@
 --[[ Writes new nodes of a plan from the arguments. ]]
 --- @include "advance"
 
---- count, then spec, carrier, timeout_ms, state of each: d where it is disabled from the start, else empty
+--- count, then spec, carrier, limits (as they stand in its links), throttle (as include/admission.lua reads it, or
+--- empty) and state of each: d where it is disabled from the start, else empty
 local function read_actions()
   local actions = {}
   for i = 1, number() do
-    actions[i] = { spec = arg(), carrier = arg(), timeout = arg(), state = arg() }
+    actions[i] = { spec = arg(), carrier = arg(), limits = arg(), throttle = arg(), state = arg() }
   end
   return actions
 end
@@ -13,7 +14,7 @@ end
 --- spec and carrier of a hook, both empty where there is none
 local function read_hook()
   local spec, carrier = arg(), arg()
-  return spec ~= "" and { spec = spec, carrier = carrier, timeout = "0", state = "" } or nil
+  return spec ~= "" and { spec = spec, carrier = carrier, limits = "0", throttle = "", state = "" } or nil
 end
 
 --- id, spec, mode, limit, quorum, policy, hook before, hook after, initial, state and the actions
@@ -40,7 +41,11 @@ local function new_ids(run, count)
 end
 
 local function write_action(run, n, a, up, next_)
-  call("HSET", K.plan(run), "s" .. n, a.spec, "c" .. n, a.carrier, "l" .. n, up .. "," .. next_ .. "," .. a.timeout)
+  local throttled = a.throttle ~= "" and "T" or ""
+  call("HSET", K.plan(run), "s" .. n, a.spec, "c" .. n, a.carrier, "l" .. n, up .. "," .. next_ .. "," .. a.limits .. throttled)
+  if a.throttle ~= "" then
+    call("HSET", K.plan(run), "t" .. n, a.throttle)
+  end
   if a.state == "d" then
     local r = new_record(n)
     r.state = "d"

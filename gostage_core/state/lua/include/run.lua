@@ -9,11 +9,12 @@ local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = t
 --- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
   local v = call("HMGET", K.run(id), "status", "stop", "schema", "revision", "retention", "submitted",
-    "bytes", "nodes", "drain")
+    "bytes", "nodes", "longest", "most_bytes", "busy", "outside", "forgotten", "drain", "paused", "verdict", "grace")
   if not v[1] then
     return nil
   end
-  for i = 3, 8 do
+  v[13] = v[13] or "0"
+  for i = 3, 13 do
     if not string.match(v[i] or "", "^%d+$") or #v[i] > LONGEST then
       error("CORRUPT header of the run")
     end
@@ -27,8 +28,23 @@ local function load_run(id)
   call("LLEN", K.journal(id))
   call("SCARD", K.live(id))
   steps = steps + STEPS_A_NODE * tonumber(v[8])
+  longest[id] = tonumber(v[9])
   return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
-           retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), drain = v[9] or nil }
+           retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), most_bytes = tonumber(v[10]),
+           drain = v[14] or nil, paused = v[15] or nil, verdict = v[16] or nil, grace = tonumber(v[17] or nil) }
+end
+
+--- Another run that has to do with the one at hand, or nil: damage there is not its own.
+local function run_beside(id)
+  local sound, run = pcall(load_run, id or "")
+  return sound and run or nil
+end
+
+--- Refuses a counter that is no number: found before the first write, for it would stop the script later.
+local function check_count(text, what)
+  if text and (not string.match(text, "^%d+$") or #text > LONGEST) then
+    error("CORRUPT " .. what .. " of the run")
+  end
 end
 
 local function set_status(run, status)
@@ -36,4 +52,44 @@ local function set_status(run, status)
   call("ZADD", K.status(status), run.submitted, run.id)
   call("HSET", K.run(run.id), "status", status)
   run.status = status
+end
+
+--- What the status of a run that has not ended is: by who holds it, and by what its entries do.
+local function standing_of(id)
+  local v = call("HMGET", K.run(id), "paused", "began", "busy", "outside", "verdict", "undoing", "held")
+  local is_about_to_undo = v[5] and not v[6]
+  if v[1] then
+    return "paused"
+  elseif not v[2] then
+    return "pending"
+  elseif tonumber(v[3]) > 0 or is_about_to_undo then
+    return "running"
+  end
+  return (v[7] or tonumber(v[4]) > 0) and "waiting" or "sleeping"
+end
+
+--- Brings the status of a run in line with what its entries do.
+local function restate(id)
+  local v = call("HMGET", K.run(id), "status", "submitted")
+  if v[1] and not TERMINAL[v[1]] then
+    local status = standing_of(id)
+    if status ~= v[1] then
+      set_status({ id = id, status = v[1], submitted = v[2] }, status)
+    end
+  end
+end
+
+--- Counts what has become busy or idle, for every run that this operation touched. The last thing that
+--- an operation does which moves entries.
+local function settle_statuses()
+  for id, t in pairs(tallies) do
+    if t.busy ~= 0 or t.outside ~= 0 then
+      local busy = call("HINCRBY", K.run(id), "busy", t.busy)
+      call("HINCRBY", K.run(id), "outside", t.outside)
+      if busy == 0 or busy == t.busy then
+        restate(id)
+      end
+    end
+  end
+  tallies = {}
 end

@@ -11,7 +11,7 @@ local STAGE_ENDS = { c = "completed", f = "failed", s = "skipped", k = "cancelle
 --- A scope's progress, in r<n>: state|open|cursor|active|extra|began|ended|good|bad|failed. Members that
 --- were added are in extra, as ranges of ids; they are taken before those that the cursor has not
 --- come to. States: x running, f failing or failed, c completed, s skipped, k cancelled, d disabled,
---- m removed.
+--- m removed, p pending again in a run that was reopened.
 local function load_scope(run, n)
   local text = call("HGET", K.plan(run.id), "r" .. n)
   if not text then
@@ -43,25 +43,58 @@ local function end_scope(run, s, l, state)
   end
 end
 
---- Makes an action ready: from here on it has a timer, so that a lost message costs seconds.
+--- Makes an action ready: from here on somebody looks for its message, so that a lost one costs seconds.
+--- In a paused run it has none. The token of its last attempt stays, for claims of that which come late.
 local function make_ready(run, n, r)
   r = r or new_record(n)
-  r.state, r.token, r.at, r.resends = "r", "", now, 0
+  r.state, r.at, r.resends = "r", now, 0
   save_record(run.id, r)
   call("SADD", K.live(run.id), n)
-  call("ZADD", K.wake(), now + OVERDUE_MS, run.id .. " " .. n)
-  began_now[#began_now + 1] = { run.id, n }
+  if not run.paused then
+    call("ZADD", K.sent(), now + OVERDUE_MS, run.id .. " " .. n)
+    began_now[#began_now + 1] = { run.id, n }
+  end
+end
+
+--- Sets until when an action whose turn has come is to be done in all, where it has a deadline.
+local function set_due(run, n, l)
+  if l.deadline then
+    call("HSET", K.plan(run.id), "x" .. n, string.format("%.0f", now + l.deadline))
+    call("ZADD", K.wake(), now + l.deadline, run.id .. " " .. n .. " d")
+  else
+    call("ZREM", K.wake(), run.id .. " " .. n .. " d")
+  end
+end
+
+--- Lets an entry sleep until `at`; it goes on with a phase, holding nothing meanwhile. In a paused run it has
+--- no timer.
+local function sleep(run, r, at, phase)
+  let_go(run, r)
+  r.state, r.at, r.phase = "z", at, phase
+  save_record(run.id, r)
+  call("ZREM", K.wake(), run.id .. " " .. r.n .. " t")
+  if not run.paused then
+    call("ZADD", K.wake(), at, run.id .. " " .. r.n)
+  end
+end
+
+--- Gives an entry back what pausing took: its message, or its timer.
+local function set_going(run, r)
+  if r.state == "r" then
+    make_ready(run, r.n, r)
+  elseif r.state == "z" or (r.state == "w" and r.at > 0) then
+    call("ZADD", K.wake(), r.at, run.id .. " " .. r.n)
+  end
 end
 
 --- Looks at a member whose turn has come: nil when it is to begin, "now" when it was disabled or
 --- removed and its turn passes here, "before" when it has begun or ended already.
 local function passed(run, n)
   local text = call("HGET", K.plan(run.id), "r" .. n)
-  if not text then
-    return nil
-  end
-  local state = string.sub(text, 1, 1)
-  if state ~= "d" and state ~= "m" then
+  local state = string.sub(text or "p", 1, 1)
+  if state == "p" then
+    return nil, text
+  elseif state ~= "d" and state ~= "m" then
     return "before"
   end
   local r = parse_record(n, text)
@@ -82,12 +115,13 @@ local function passed(run, n)
   return "now"
 end
 
-local begin
+local begin, begin_again
 
 --- Begins `n` or the first sibling after it that lives; false when the sequence has run out.
 local function walk(run, n)
   while n ~= "0" do
-    if not passed(run, n) and begin(run, n) then
+    local how, before = passed(run, n)
+    if not how and begin(run, n, before) then
       return true
     end
     n = links(run, n).next
@@ -109,11 +143,11 @@ local function fill(run, s, limit)
       end
       s.cursor = links(run, n).next
     end
-    local how = passed(run, n)
+    local how, before = passed(run, n)
     if how == "now" then
       s.open = s.open - 1
     elseif not how then
-      if begin(run, n) then
+      if begin(run, n, before) then
         s.active = s.active + 1
       else
         s.open, s.good = s.open - 1, s.good + 1
@@ -135,7 +169,7 @@ end
 
 --- What a scope holds is over: true when a hook lives now, else the scope has ended.
 local function close(run, s, l)
-  if l.after ~= "0" then
+  if l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 0 then
     save_scope(run, s)
     make_ready(run, l.after)
     return true
@@ -163,11 +197,18 @@ local function begin_members(run, s, l)
   return lives or close(run, s, l)
 end
 
---- Begins a node: true when it lives now, false when it ended at once (an empty stage).
-begin = function(run, n)
+--- Begins a node: true when it lives now, false when it ended at once (an empty stage). `before` is its
+--- record, where it began once already in a run that was reopened since.
+begin = function(run, n, before)
+  if before then
+    return begin_again(run, n, before)
+  end
   local l = links(run, n)
   if not l.mode then
     make_ready(run, n)
+    if l.deadline then
+      set_due(run, n, l)
+    end
     return true
   end
   local s = new_scope(n)

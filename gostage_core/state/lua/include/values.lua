@@ -9,11 +9,21 @@
 --- @include "call"
 local EXACT = 9e15 -- doubles are integers up to here
 local KEEP = -1 -- a time to live that goes on as it is
+local replaced = {} -- run -> what its keys had before this operation, in the order of the writes
 local META = "^(%d+)|%d+|(%d+)|(.*)$"
 local LABELS = '^{"tags":(.-),\n"properties":(.*)}$'
 
 local function grow(run, bytes)
   call("HINCRBY", K.run(run), "bytes", bytes)
+end
+
+--- Notes what `key` has, before it is written: value, metadata, and of a list what was appended, or how
+--- much was.
+local function note_replaced(run, key, value, meta, items)
+  local of = replaced[run] or { bytes = 0, keys = {} }
+  replaced[run] = of
+  of.bytes = of.bytes + #key + (value and #value or 0)
+  of.keys[#of.keys + 1] = { key, value or false, meta or false, items or 0 }
 end
 
 --- The value of `key` now; a value whose time has ended is gone.
@@ -28,21 +38,31 @@ local function current(run, key)
   return call("HGET", K.store(run), key), meta
 end
 
-local function drop_items(run, key)
-  local items, size = K.items(run, key), 0
-  for _, item in ipairs(call("LRANGE", items, 0, -1)) do
+local function size_of(items)
+  local size = 0
+  for _, item in ipairs(items) do
     size = size + #item
   end
-  call("DEL", items)
+  return size
+end
+
+--- Notes the value of `key`, which goes away, and takes away what was appended to it.
+local function clear(run, key, old, meta)
+  if not old or string.sub(old, 1, 1) ~= "L" then
+    return note_replaced(run, key, old, meta)
+  end
+  local items = call("LRANGE", K.items(run, key), 0, -1)
+  local size = size_of(items)
+  note_replaced(run, key, old, meta, items)
+  replaced[run].bytes = replaced[run].bytes + size
+  call("DEL", K.items(run, key))
   grow(run, -size)
 end
 
 local function erase(run, key)
-  local old = call("HGET", K.store(run), key)
+  local old, meta = call("HGET", K.store(run), key), call("HGET", K.meta(run), key)
   if old then
-    if string.sub(old, 1, 1) == "L" then
-      drop_items(run, key)
-    end
+    clear(run, key, old, meta)
     grow(run, -#old - #key)
     call("HDEL", K.store(run), key)
   end
@@ -76,9 +96,7 @@ end
 --- time to live ends.
 local function replace(run, key, value, ttl, tags, properties)
   local old, meta = settled(run, key)
-  if old and string.sub(old, 1, 1) == "L" then
-    drop_items(run, key)
-  end
+  clear(run, key, old, meta)
   call("HSET", K.store(run), key, value)
   grow(run, #value - (old and #old or -#key))
   if meta or tags or properties or (ttl and ttl ~= KEEP) then
@@ -93,7 +111,8 @@ local function append(run, key, item)
     call("HSET", K.run(run), "appended", 1)
     grow(run, old and 1 or 1 + #key)
   end
-  call("RPUSH", K.items(run, key), item)
+  local length = call("RPUSH", K.items(run, key), item)
+  note_replaced(run, key, old, meta, length - 1)
   grow(run, #item)
   if meta then
     save_meta(run, key, meta, KEEP)
@@ -102,6 +121,7 @@ end
 
 local function increment(run, key, by)
   local old, meta = settled(run, key)
+  note_replaced(run, key, old, meta)
   call("HINCRBY", K.store(run), key, by)
   grow(run, #call("HGET", K.store(run), key) - (old and #old or -#key))
   if meta then
@@ -143,33 +163,91 @@ local function counts(run, key, old, by)
   return true
 end
 
---- The first change that cannot be applied, or nil. Nothing has been written yet.
+--- Whether the store would be larger than it may be. Looks closer only where it may be.
+local function overflows(run, changes)
+  local size = run.bytes
+  for _, c in ipairs(changes) do
+    size = size + (c.value and #c.key + #c.value or 0)
+  end
+  if size <= run.most_bytes then
+    return false
+  end
+  for _, c in ipairs(changes) do
+    local old = (c.kind == "p" or c.kind == "d") and call("HGET", K.store(run.id), c.key)
+    size = size - (old and #c.key + #old or 0)
+    if old and string.sub(old, 1, 1) == "L" then
+      size = size - size_of(call("LRANGE", K.items(run.id, c.key), 0, -1))
+    end
+  end
+  return size > run.most_bytes and size > run.bytes
+end
+
+--- The answer that refuses the changes, or nil. Nothing has been written yet.
 local function refused(run, changes)
   for _, c in ipairs(changes) do
-    local old = (c.kind == "i" or c.kind == "a") and current(run, c.key)
+    local old = (c.kind == "i" or c.kind == "a") and current(run.id, c.key)
     if old and c.kind == "i" then
-      if not counts(run, c.key, old, c.value) then
-        return c
+      if not counts(run.id, c.key, old, c.value) then
+        return { "refused", c.key, c.kind }
       end
     elseif old and c.kind == "a" then
       local head = string.sub(old, 1, 1)
       if head ~= "L" and head ~= "[" then
-        return c
+        return { "refused", c.key, c.kind }
       end
     end
+  end
+  if #changes > 0 and overflows(run, changes) then
+    return { "full", tostring(run.most_bytes) }
   end
 end
 
 local function apply_changes(run, changes)
   for _, c in ipairs(changes) do
     if c.kind == "p" then
-      replace(run, c.key, c.value, c.ttl, c.tags, c.properties)
+      replace(run.id, c.key, c.value, c.ttl, c.tags, c.properties)
     elseif c.kind == "d" then
-      erase(run, c.key)
+      erase(run.id, c.key)
     elseif c.kind == "i" then
-      increment(run, c.key, c.value)
+      increment(run.id, c.key, c.value)
     else
-      append(run, c.key, c.value)
+      append(run.id, c.key, c.value)
     end
   end
+end
+
+--- Forgets what was replaced before `at`: who forks the run from there is told so.
+local function lose_past(run, at)
+  call("DEL", K.past(run))
+  call("HSET", K.run(run), "past_lost", at, "past", 0)
+end
+
+--- Adds to what was replaced: how many bytes all of it has, or nil where what is there is damaged.
+local function add_past(run, text)
+  local length = redis.pcall("RPUSH", K.past(run), text)
+  return tonumber(length) and tonumber(redis.pcall("HINCRBY", K.run(run), "past", #text))
+end
+
+--- Keeps what was replaced for who forks the run from a time before, the youngest up to so many bytes.
+local function keep_replaced()
+  for run, of in pairs(replaced) do
+    local v = call("HMGET", K.run(run), "most_past", "forgotten")
+    local most = tonumber(v[1] or 0) or 0
+    local at = call("LLEN", K.journal(run)) + tonumber(v[2] or 0)
+    local size = of.bytes <= most and add_past(run, cjson.encode({ at, of.keys }))
+    if not size then
+      lose_past(run, at)
+    end
+    while size and size > most do
+      local oldest = call("LPOP", K.past(run))
+      local cut = oldest and string.match(oldest, "^%[(%d+)")
+      if not cut then
+        lose_past(run, at)
+        break
+      end
+      size = call("HINCRBY", K.run(run), "past", -#oldest)
+      call("HSET", K.run(run), "past_lost", cut)
+    end
+  end
+  replaced = {}
 end

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.authoring.definition import ActionDefinition, StageDefinition
 from gostage_core.authoring.waits import NO_ITEM, HookStart, Outcome
-from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View
-from gostage_core.errors import ResourceNotFoundError
+from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View, WaitSignal
+from gostage_core.machine import MACHINE
 from gostage_core.messages import check_type, payload_text
 from gostage_core.middleware.context import HookContext
 from gostage_core.planning.planned import planned_tree, running
 from gostage_core.settings import Settings
-from gostage_core.state.operations import Stored
+from gostage_core.state.answers import Stored
 from gostage_core.store import AttemptStore, encoded_value
-from gostage_core.values.codec import to_tree
+from gostage_core.testing.given import GivenResources
+from gostage_core.values.codec import encode, to_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
 
 
 _OWN_ENTRY: Final = "1"
+_ADVICE: Final = "give it one: context(resources={{{name!r}: …}})"
 
-__all__ = ["AttemptLostError", "BailSignal", "TrialContext", "context", "hook_context"]
+__all__ = [
+    "AttemptLostError",
+    "BailSignal",
+    "TrialContext",
+    "WaitSignal",
+    "context",
+    "hook_context",
+]
 
 
 class _Values:
@@ -48,8 +57,16 @@ class _Values:
 class _NoEngine:
     """Stands where the engine would: nothing is cancelled, every write is taken."""
 
+    machine = MACHINE
+
     def __init__(
-        self, workflow: View, stage: View, deadline: datetime | None, outcome: Outcome, plan: Tree
+        self,
+        workflow: View,
+        stage: View,
+        deadline: datetime | None,
+        outcome: Outcome,
+        plan: Tree,
+        signals: Mapping[str, Sequence[object]],
     ) -> None:
         self._views = (workflow, stage)
         self._deadline = deadline
@@ -57,6 +74,8 @@ class _NoEngine:
         self._outcome = outcome
         self.messages: list[tuple[str, Any]] = []
         self.published: list[tuple[Any, ...]] = []
+        self._signals = {name: list(payloads) for name, payloads in signals.items()}
+        self._memory: dict[str, bytes] = {}
 
     def publish(self, *args: Any, **options: Any) -> None:
         self.published.append((*args, options))
@@ -90,31 +109,21 @@ class _NoEngine:
         text = payload_text(kind, payload, Settings().max_message_bytes)
         self.messages.append((kind, json.loads(text)))
 
+    def answer(self, which: int, name: str) -> bytes | None:
+        waiting = self._signals.get(name)
+        return b"v" + encode(waiting.pop(0)) if waiting else None
+
+    def remembered(self, what: str) -> bytes | None:
+        return self._memory.get(what)
+
+    def remember(self, what: str, value: object) -> None:
+        self._memory[what] = encode(value)
+
     def may_go_on(self, progress: str = "") -> bool:
         return True
 
     def checkpoint(self, store: AttemptStore) -> None:
         """Keep the changes where they are: they are read from there."""
-
-
-class _Given:
-    """The resources that a test has at hand."""
-
-    __slots__ = ("_objects",)
-
-    def __init__(self, objects: Mapping[str, object]) -> None:
-        self._objects = dict(objects)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # no resource's: Python's own protocols look for such names
-            raise AttributeError(name)
-        if name not in self._objects:
-            advice = f"in this test; give it one: context(resources={{{name!r}: …}})"
-            raise ResourceNotFoundError(name, advice)
-        return self._objects[name]
-
-    def __dir__(self) -> list[str]:
-        return sorted(self._objects)
 
 
 class TrialContext(ActionContext):
@@ -144,6 +153,7 @@ def context(
     phase: int = 0,
     outcome: Outcome | None = None,
     plan: Sequence[Stage] = (),
+    signals: Mapping[str, Sequence[object]] | None = None,
 ) -> TrialContext:
     """Return a context to call an action with in a unit test: no server, no worker.
 
@@ -165,6 +175,8 @@ def context(
         index: which item, or which pass of a ``Repeat``, from 0.
         phase: how often it has waited for something before.
         outcome: how that went for which it waited.
+        signals: what ``wait_for`` returns, by the name of the signal, one after another; where
+            nothing is left, it raises :class:`WaitSignal`, as for a signal that has not come.
         plan: the stages that it finds in ``ctx.stages``; in its own one it stands at the front.
 
     Raises:
@@ -185,11 +197,12 @@ def context(
             deadline,
             outcome or Outcome(),
             _plan(stage, action, plan),
+            signals or {},
         ),
         phase=phase,
         item=item if item is NO_ITEM else to_tree(item),
         index=index,
-        resources=_Given(resources or {}),
+        resources=GivenResources(resources or {}, {}, _ADVICE),
     )
 
 

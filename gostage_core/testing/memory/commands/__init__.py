@@ -1,0 +1,1 @@
+"""The commands, a class for each kind of value."""

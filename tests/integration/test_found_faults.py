@@ -170,3 +170,26 @@ def test_who_is_fenced_leaves_what_else_its_books_have(memory_bench: Bench) -> N
     assert ended is not None
     assert ended.word == "fenced"
     assert list(state.claims_of("w").values()) == [f"{late.run_id} {entry}"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted", "cancelled and opened again"])
+def test_what_was_taken_away_before_the_answer_of_its_claim_is_on_nobodys_books(
+    memory_bench: Bench, how: str
+) -> None:
+    run = submit(memory_bench, *do("a"))
+    state, entry = memory_bench.state, memory_bench.post.messages.popleft().entry
+
+    def claim(process: str = "w") -> Claim | str:
+        return state.claim(run.run_id, entry, nonce=process, process=process, slot="1", mark="")
+
+    assert isinstance(claim(), Claim)  # its answer is lost
+    if how == "deleted":
+        run.delete()
+    else:
+        run.cancel(grace=0)
+        memory_bench.pass_time()
+    if how == "cancelled and opened again":
+        run.retry()
+        assert isinstance(claim("other"), Claim)
+    assert not isinstance(claim(), Claim)
+    assert state.claims_of("w") == {}

@@ -52,7 +52,9 @@ _TEXTS_OF_AN_ACTION: Final = ("action", "name", "stage", "order")
 """What the text of every action has."""
 
 _LINKS_OF_AN_ACTION: Final = 3
-_LINKS: Final = re.compile(r"(\d+,\d+,\d+,\d+,[sp],\d+,\d+,[fw],\d+,\d+,\d+,\d*)|(\d+,\d+,\d+(?:D\d+)?T?)")
+_LINKS: Final = re.compile(
+    r"(\d+,\d+,\d+,\d+,[sp],\d+,\d+,[fw],\d+,\d+,\d+,\d*)|(\d+,\d+,\d+(?:D\d+)?T?)"
+)
 """Of a scope, and of an action, as the scripts read them."""
 
 _NO_RECORD: Final = ("", "0", "0", "0", "", "0", "0", "0", "", "0", "0", "0")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gostage_core import ActionContext, Retry, RunStatus, action
+from gostage_core import ActionContext, Retry, RunStatus, action, quorum
+from gostage_core.attempt import Executor
 from gostage_core.errors import StoreUnavailableError
 from gostage_core.rescuer import Rescuer
 from gostage_core.state.answers import Claim, CommitParts
@@ -106,6 +107,31 @@ def test_what_a_slot_left_without_ending_it_goes_to_another(bench: WatchedBench)
     bench.step()
     assert left.status is RunStatus.COMPLETED
     assert taken.status is RunStatus.RUNNING
+
+
+def test_what_its_worker_cannot_go_on_with_goes_to_another(
+    bench: WatchedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("a fault of the engine")
+
+    run = bench.submit(one_stage(note.s()))
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(Executor, "_work", fault)
+        bench.step()
+    assert bench.state.claims_of("w") == {}
+    bench.settle()
+    assert run.status is RunStatus.COMPLETED
+
+
+def test_what_is_damaged_is_put_aside_for_a_while(bench: WatchedBench) -> None:
+    run = bench.submit(one_stage(note.s()))
+    wake, member = bench.state.keys.of("wake"), f"{run.run_id} 2"
+    bench.state.client.hset(bench.state.keys.of("run", run.run_id), "revision", "many")
+    bench.state.client.zadd(wake, {member: 0})
+    bench.rescuer.tick()
+    later = bench.server.clock.milliseconds + 60_000
+    assert bench.state.client.zscore(wake, member) == later
 
 
 def test_what_nobody_ends_at_its_timeout_others_do(bench: WatchedBench) -> None:
@@ -256,6 +282,39 @@ def test_who_could_not_reach_the_server_calls_nobody_dead_at_first(
     bench.rescuer.tick()
     bench.rescuer.tick()
     assert judged == [False, False]
+
+
+def test_a_chain_carries_no_more_than_its_window_and_a_member_of_a_parallel_stage_nothing(
+    bench: WatchedBench,
+) -> None:
+    notes = [note.s() for _ in range(10)]
+    bench.submit(one_stage(*notes))
+    bench.submit(one_stage(*notes, parallel=True, max_parallel=1))
+    tails = [len(message.tail) for message in bench.post.messages]
+    assert tails == [bench.settings.window - 1, 0]
+
+
+def test_beyond_a_quorum_what_runs_is_cut_off(bench: WatchedBench) -> None:
+    run = bench.submit(one_stage(note.s(), note.s(), parallel=True, join=quorum(1)))
+    first, second = claim_next(bench, "p"), claim_next(bench, "q")
+    assert bench.state.commit(first, have="", parts=CommitParts()).word == "committed"
+    assert run.status is RunStatus.COMPLETED
+    assert [str(one.status) for one in run.result().actions] == ["completed", "cancelled"]
+    assert bench.state.commit(second, have="", parts=CommitParts()).word == "fenced"
+
+
+def test_a_list_has_nothing_of_one_that_a_value_took_the_place_of(bench: WatchedBench) -> None:
+    def changed(*change: object) -> None:
+        answer = bench.state.checkpoint(claim, nonce=repr(change), changes=(1, *change))
+        assert answer.word == "written"
+
+    run = bench.submit(one_stage(note.s()))
+    claim = claim_next(bench, "p")
+    changed("a", "list", "1\n1")
+    changed("p", "list", "5", "", "", "")
+    changed("d", "list")
+    changed("a", "list", "1\n2")
+    assert run.store["list"] == [2]
 
 
 def test_a_failed_try_leaves_its_slot(bench: WatchedBench) -> None:

@@ -79,7 +79,7 @@ class Copy:
         """Run tests in it for *most* seconds; with *first*, until one fails."""
         options = ["-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *(["-x"] if first else [])]
         began = time.monotonic()
-        code, output = self._run(["-m", "pytest", *options, *tests], most)
+        code, output = self._run(["-m", "pytest", "-n", "0", *options, *tests], most)
         failed = tuple(_FAILED.findall(output)) if code == 1 else ()
         return Outcome(code == 0, failed, code is None, time.monotonic() - began, output)
 

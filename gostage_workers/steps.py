@@ -178,9 +178,9 @@ class Keeper(Repeating):
         doomed = self._installation.state.renew(self._household.living())
         self._left_alone.intersection_update(doomed.values())
         for process, held in doomed.items():
-            self._stop(process, held)
+            self._have_stopped(process, held)
 
-    def _stop(self, process: str, held: str) -> None:
+    def _have_stopped(self, process: str, held: str) -> None:
         """End the process whose body runs on beyond the grace, where it is one of its own."""
         member = held.partition(" ")[2]
         pid = self._household.child(process)

@@ -7,6 +7,7 @@ others behave as they do with kombu's own.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 logger: Final = logging.getLogger(__name__)
+
+_BROADCAST_SECONDS: Final = 5.0
+"""How long the rest of a message to all workers is waited for."""
 
 HEAD_HEADER: Final = "gostage_head"
 """A message with this header goes to the consume end of its queue: it is the next one taken."""
@@ -217,12 +221,34 @@ class Channel(RedisChannel):
         self.connection._deliver(envelope, queue)
 
     def _receive_one(self, client: Any) -> Any:
+        self._bound(client)
         try:
             return super()._receive_one(client)
         except (MalformedItemError, RecursionError) as error:
             # What is published to all workers is in no queue: there is nothing to keep.
             logger.warning("dropped a malformed broadcast message (%s)", type(error).__name__)
             return None
+
+    def _bound(self, client: Any) -> None:
+        """Have the next read of what is published to all workers end in time.
+
+        Left to kombu it waits without end, whatever the socket's timeout is (redis-py's
+        ``PubSub.parse_response``), and the whole worker with it: where the event was of a
+        connection that has been dropped since, whose number a new one has, and where the network
+        fails within a message.
+
+        Raises:
+            Empty: there is nothing to read.
+        """
+        try:
+            if not client.connection.can_read(timeout=0):
+                raise Empty
+        except self.connection_errors:
+            self._in_listen = None
+            raise
+        if "parse_response" not in vars(client):
+            bounded = partial(client.parse_response, block=False, timeout=_BROADCAST_SECONDS)
+            client.parse_response = bounded
 
 
 class Transport(kombu_redis.Transport):

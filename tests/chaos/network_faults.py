@@ -88,8 +88,7 @@ def _strike(
     if member is None:
         return None
     way = member.proxy
-    do(way)
-    return scene.note(
+    strike = scene.note(
         kind,
         member.holds(scene.state),
         seconds=seconds,
@@ -97,3 +96,7 @@ def _strike(
         victim=member,
         ends_when=scene.taken_from(member),
     )
+    do(
+        way
+    )  # only once it is noted: a server that does not answer just then would leave it for ever
+    return strike

@@ -172,6 +172,7 @@ def test_what_runs_on_beyond_the_grace_is_ended_from_outside(watched: WatchedBen
 
     HOOKS["now"] = hang
     watched.settle()
+    assert watched.state.claims_of("w") == {}
     watched.submit(one_stage(note.s()))
     watched.settle()
     assert not doomed(watched)  # it has gone on to something else
@@ -203,6 +204,7 @@ def test_asking_again_with_a_shorter_grace_shortens_it_and_a_longer_one_does_not
         run.cancel(grace=3600)
         run.cancel(grace=10)
         run.cancel(grace="1d")
+        assert watched.snapshot(run.run_id).header["grace"] == "10000"  # of what begins later
         watched.server.clock.advance(10)
         watched.tick()
         assert run.status is RunStatus.CANCELLED
@@ -259,12 +261,14 @@ def test_what_runs_at_the_deadline_has_the_grace_too(watched: WatchedBench) -> N
 
 
 def test_a_run_that_makes_place_for_another_has_the_grace_too(watched: WatchedBench) -> None:
-    watched.state.settings = watched.state.settings.model_copy(update={"cancel_grace": 5.0})
     run = watched.submit(one_stage(meanwhile.s()), key="k")
 
     def hang() -> None:
         other = watched.submit(one_stage(note.s()), key="k", on_conflict="replace")
-        watched.server.clock.advance(5)
+        watched.server.clock.advance(29)
+        watched.tick()
+        assert run.status is RunStatus.RUNNING
+        watched.server.clock.advance(1)
         watched.tick()
         assert run.status is RunStatus.CANCELLED
         assert last(run, "run.halting").actor == f"run {other.run_id}"

@@ -140,7 +140,7 @@ def test_what_runs_at_the_deadline_is_fenced_and_stopped(watched: WatchedBench) 
     def hang(ctx: ActionContext) -> None:
         assert ctx.deadline is not None
         ctx.store.append("done", "too late")
-        watched.server.clock.advance(60)
+        watched.server.clock.advance((ctx.deadline - watched.server.clock.now).total_seconds())
         watched.tick()
         assert run.status is RunStatus.RUNNING  # its worker would end it
         watched.server.clock.advance(1)

@@ -59,6 +59,7 @@ def test_a_direct_message_is_the_one_that_celery_publishes(
     direct, celery = ways
     direct.send("run", following, trail)
     ours = sent(state)
+    assert ours["body"][0] == ["run", "1"]  # what is ready comes first
     celery.send("run", following, trail)
     assert ours == sent(state)
 

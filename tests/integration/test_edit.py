@@ -346,6 +346,15 @@ def test_a_guard_rail_refuses_an_action_and_the_journal_has_it(bench: Bench) -> 
     assert entry.change["limit"] == "may_add"
 
 
+def test_all_that_is_added_counts_for_a_guard_rail(bench: Bench) -> None:
+    run = bench.submit(limited(Limits(max_added_actions=3), s="a b"))
+    script["a"] = lambda ctx: ctx.add_action(*do("x", "y"))
+    script["b"] = lambda ctx: ctx.add_action(*do("z", "z2"))
+    result = bench.drain(run)
+    assert result.status is RunStatus.FAILED
+    assert "max_added_actions allows 3" in str(result.error)
+
+
 def test_what_lies_in_parameters_is_added_too(bench: Bench) -> None:
     rule = Addition(ids=("gostage.*",))
     run = bench.submit(limited(Limits(may_add=(rule,)), s="a"))

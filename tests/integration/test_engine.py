@@ -78,6 +78,13 @@ def test_stages_added_by_different_actions_all_run_in_order(bench: Bench) -> Non
     assert order_of(bench, workflow) == ["a", "b", "S11", "S21", "S31", "z"]
 
 
+def test_stages_that_parallel_actions_add_stand_in_the_order_of_the_plan(bench: Bench) -> None:
+    workflow = one_stage(note("a", stages=("x",)), note("b", stages=("y",)), parallel=True)
+    run = bench.submit(workflow)
+    bench.post.messages.reverse()
+    assert bench.drain(run).store["order"] == ["a", "b", "x1", "y1"]
+
+
 def test_a_parallel_stage_waits_for_every_member_and_for_those_that_are_added(bench: Bench) -> None:
     workflow = one_stage(note("a"), note("b", ("bx",)), note("c"), parallel=True)
     workflow.add_stage("after").add(note("z"))

@@ -198,3 +198,26 @@ def test_a_run_that_is_paused_on_its_way_to_its_end_gets_there_when_it_is_cancel
     assert run.status is RunStatus.PAUSED
     run.cancel()
     assert run.status is RunStatus.RUNNING
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted", "cancelled and opened again"])
+def test_what_was_taken_away_before_the_answer_of_its_claim_is_on_nobodys_books(
+    memory_bench: Bench, how: str
+) -> None:
+    run = submit(memory_bench, *do("a"))
+    state, entry = memory_bench.state, memory_bench.post.messages.popleft().entry
+
+    def claim(process: str = "w") -> Claim | str:
+        return state.claim(run.run_id, entry, nonce=process, process=process, slot="1", mark="")
+
+    assert isinstance(claim(), Claim)  # its answer is lost
+    if how == "deleted":
+        run.delete()
+    else:
+        run.cancel(grace=0)
+        memory_bench.pass_time()
+    if how == "cancelled and opened again":
+        run.retry()
+        assert isinstance(claim("other"), Claim)
+    assert not isinstance(claim(), Claim)
+    assert state.claims_of("w") == {}

@@ -236,6 +236,20 @@ def test_workers_that_fire_at_the_same_moment_submit_one_run(
     bench.close()
 
 
+def test_a_worker_that_has_read_what_another_has_dealt_with_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = add(bench, every=60)
+    before = bench.state.scheduled("s")
+    pass_time(bench, 60)
+    told = schedule.info
+    monkeypatch.setattr(bench.state, "scheduled", lambda _name: before)
+    Firing(bench.state, bench.post.send).fire("s")
+    monkeypatch.undo()
+    assert schedule.info == told
+    assert len(runs_of(bench)) == 1
+
+
 def test_a_worker_that_dies_between_reading_and_submitting_delays_the_run_by_seconds(
     bench: Bench,
 ) -> None:
@@ -601,6 +615,8 @@ def test_a_schedule_that_is_replaced_while_it_is_paused_stays_paused(bench: Benc
     pass_time(bench, 120)
     assert (schedule.info.paused_by, schedule.info.paused_reason) == ("ana", "an incident")
     assert runs_of(bench) == []
+    due = bench.state.client.zscore(bench.state.keys.of("schedules"), "s")
+    assert due == float("inf")  # no worker is asked to look at it
     schedule.resume()
     pass_time(bench, 60)
     assert len(runs_of(bench)) == 1

@@ -599,6 +599,18 @@ def test_a_run_keeps_so_many_signals_and_no_more(watched: WatchedBench) -> None:
     assert done(run) == ["a", "b", "c"]
 
 
+def test_signals_that_were_taken_make_room_for_others(watched: WatchedBench) -> None:
+    watched.state.settings = watched.state.settings.model_copy(update={"max_signals": 2})
+    run = watched.submit(one_stage(ask.s(), ask.s(), ask.s("other")))
+    run.signal("ok", "a")
+    run.signal("ok", "b")
+    watched.settle()
+    run.signal("late", "c")
+    run.signal("late", "d")
+    with pytest.raises(SignalLimitError):
+        run.signal("late", "e")
+
+
 def test_a_signal_that_nobody_would_get_is_refused(watched: WatchedBench) -> None:
     run = watched.settled(note.s())
     with pytest.raises(RunStateError, match="is completed already; nobody would get the signal"):

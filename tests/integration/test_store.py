@@ -866,6 +866,22 @@ def test_siblings_see_each_others_writes_as_each_commits(bench: Bench) -> None:
     assert bench.drain(run).store["copy"] == [1]
 
 
+def test_a_body_sees_what_siblings_commit_while_it_runs(bench: Bench) -> None:
+    seen = []
+
+    def reads(ctx: ActionContext) -> None:
+        seen.append(ctx.store.get("word", str, default="nothing"))
+        bench.step("other")
+        seen.append(ctx.store.get("word", str, default="nothing"))
+
+    def writes(ctx: ActionContext) -> None:
+        ctx.store["word"] = "something"
+
+    bench.submit(workflow_of(*bound(reads, writes), parallel=True))
+    bench.step()
+    assert seen == ["nothing", "something"]
+
+
 def test_merge_puts_all_or_none_and_says_what_was_there(bench: Bench) -> None:
     def body(ctx: ActionContext) -> None:
         store = ctx.store

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gostage_core import CeleryTask, Retry, RunStatus, Workflow
-from gostage_core.attempt import Executor, Moment, Place
+from gostage_core.attempt import Moment, Place
 from gostage_core.composition.task_end import failed, succeeded, waiting_entry
 from gostage_core.status import ActionStatus
+from tests.support.bench import Doubting
 
 if TYPE_CHECKING:
     from gostage_core import Run
@@ -27,7 +28,7 @@ def sent(bench: Bench) -> Sent:
         messages.append({"name": name, "args": args, "kwargs": kwargs, **options})
 
     for name in ("w", "other"):
-        bench._workers[name] = Executor(
+        bench._workers[name] = Doubting(
             bench.state, Place(name, publish=publish), reached=bench._reached
         )
     return messages
@@ -51,7 +52,7 @@ def test_the_end_of_a_task_that_is_faster_than_its_publisher_is_kept(bench: Benc
     def publish(*_: object, answer_to: str, **__: object) -> None:
         assert bring(bench, answer_to, succeeded("at once", 1000)) == "delivered"
 
-    bench._workers["w"] = Executor(bench.state, Place("w", publish=publish))
+    bench._workers["w"] = Doubting(bench.state, Place("w", publish=publish))
     run = submit(bench, CeleryTask("t"))
     bench.step()
     assert bench.post.messages, "it does not wait for what is there"

@@ -208,6 +208,20 @@ def test_who_comes_new_does_not_begin_in_place_of_one_that_was_called(bench: Ben
     assert len(claim_all(bench)) == 1
 
 
+def test_who_comes_new_does_not_begin_in_place_of_one_that_is_about_to_be_called(
+    bench: Bench,
+) -> None:
+    throttle = Throttle("api", rate=1, per=10)
+    bench.submit(single(throttle))
+    waiting = bench.submit(single(throttle))
+    claim_all(bench)
+    server_of(bench).clock.advance(10)
+    bench.submit(single(throttle))
+    assert claim_all(bench) == []
+    bench.rescuer.tick()
+    assert [one.run_id for one in claim_all(bench)] == [waiting.run_id]
+
+
 def test_one_key_bounds_actions_of_all_runs_and_another_one_does_not(bench: Bench) -> None:
     for key in ("a", "a", "b", "a"):
         bench.submit(single(Throttle(key, concurrency=1)))

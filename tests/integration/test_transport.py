@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu import Connection, Consumer, Exchange, Producer, Queue
 from kombu.common import Broadcast
 
 from gostage_core.broker.depth import queue_depth
@@ -356,6 +357,34 @@ def test_the_head_header_counts_in_a_batch_and_for_a_priority(
         producer.publish("second", routing_key="celery", priority=3, headers={"gostage_head": True})
         assert not client.exists(URGENT)
     assert texts(client, URGENT) == ["second", "first"]
+
+
+def test_an_event_of_a_connection_that_is_gone_does_not_stop_the_loop(
+    connection: Connection,
+) -> None:
+    """Its number may be that of a new connection, on which there is nothing to read."""
+    heard: list[Any] = []
+    channel: Any = connection.channel()
+    everyone = Exchange("everyone", type="fanout")
+    consumer = Consumer(channel, [Queue("mine", everyone)], on_message=heard.append)
+    consumer.consume()
+    producer = Producer(connection.channel(), exchange=everyone)
+
+    def hears(count: int) -> bool:
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=0.05)
+        if len(heard) < count:
+            producer.publish("x")
+        return len(heard) >= count
+
+    eventually(lambda: hears(1))
+    while channel.subclient.connection.can_read(timeout=0.2):
+        channel._receive()
+    thread = threading.Thread(target=channel._receive, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    eventually(lambda: hears(len(heard) + 1))
 
 
 def test_the_depth_of_a_queue_is_that_of_all_its_priorities(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gostage_core.authoring.workflow import Workflow
     from gostage_core.plan import Carrier
+    from gostage_core.port import AttemptPort
     from gostage_core.result import RunResult
     from gostage_core.run import Run
     from gostage_core.settings import Settings
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 
 class Crash(BaseException):
     """The death of a worker's process."""
+
+
+class Doubting(Executor):
+    """Keeps what bodies find wrong: else it would be their failure alone, which nobody may see."""
+
+    doubt: AssertionError | None = None
+
+    def _fail(self, port: AttemptPort, error: BaseException) -> Ended:
+        if isinstance(error, AssertionError):
+            self.doubt = error
+        return super()._fail(port, error)
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Bench:
         self.post = Post()
         self.die_at: Moment | None = None
         self.died: list[str] = []
-        self._workers: dict[str, Executor] = {}
+        self._workers: dict[str, Doubting] = {}
         self._runner = Runner.over(self.state, self.post.send)
         firing = Firing(self.state, self.post.send)
         self.rescuer = Rescuer(self.state, self.post, lambda _queue: 0, fire=firing.fire)
@@ -90,16 +102,21 @@ class Bench:
         self._runner.close()
 
     def deliver(self, message: Message, worker: str = "w") -> Ended | None:
-        """Hand a message to a worker; ``None`` when the worker died of it."""
+        """Hand a message to a worker; ``None`` when the worker died of it.
+
+        Raises:
+            AssertionError: that of a body, when its attempt has ended.
+        """
         have = message.tail[0] if message.tail else ""
         mark = "" if message.head else "queue"
+        executor = self._worker(worker)
         try:
-            ended = self._worker(worker).attempt(
-                message.run_id, message.entry, mark=mark, have=have
-            )
+            ended = executor.attempt(message.run_id, message.entry, mark=mark, have=have)
         except Crash:
             self.died.append(worker)
             return None
+        if executor.doubt is not None:
+            raise executor.doubt
         if ended.next.mode == "keep":
             self.post.messages.append(Message(message.run_id, have, message.tail[1:]))
         else:
@@ -148,9 +165,9 @@ class Bench:
             parts[5] = b"1" if parts[5] != b"0" else b"0"
             self.state.client.hset(plan, f"r{entry}", b"|".join(parts))  # type: ignore[arg-type]
 
-    def _worker(self, name: str) -> Executor:
+    def _worker(self, name: str) -> Doubting:
         if name not in self._workers:
-            self._workers[name] = Executor(self.state, Place(name), reached=self._reached)
+            self._workers[name] = Doubting(self.state, Place(name), reached=self._reached)
         return self._workers[name]
 
     def _reached(self, moment: Moment) -> None:

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from gostage_core.values.codec import decode, encode, from_tree, to_tree
+from gostage_core.values.codec import decode, encode, from_tree, matches_type, to_tree
 from tests.support.strategies import (
     Access,
     Basket,
@@ -350,3 +350,8 @@ def test_an_order_of_models_comes_back_whole() -> None:
     assert isinstance(back, Order)
     assert same(back, order)
     assert isinstance(back.items[0], Item)
+
+
+def test_who_looks_for_dates_finds_no_moments() -> None:
+    assert matches_type(encode(date(2024, 5, 1)), date)
+    assert not matches_type(encode(datetime(2024, 5, 1, tzinfo=UTC)), date)

@@ -26,13 +26,7 @@ local id, n, nonce, process, slot, lease = arg(), arg(), arg(), arg(), arg(), nu
 local mark, small, grace = arg(), number(), number()
 
 local run = load_run(id)
-if not run then
-  return { "gone" }
-end
-local r = load_record(id, n)
-if not r then
-  return { "early" }
-end
+local r = run and load_record(id, n)
 
 --- Whether siblings' writes are to be seen: something around the action runs side by side.
 local function is_shared(up)
@@ -46,7 +40,7 @@ local function is_shared(up)
   return false
 end
 
-local l = (r.state == "x" or r.state == "r") and links(run, n)
+local l = r and (r.state == "x" or r.state == "r") and links(run, n)
 local shared -- read before the first write, so that damage around the action shows there
 
 local function answer()
@@ -61,6 +55,16 @@ end
 
 if l then
   shared = is_shared(l.up)
+end
+local before = call("HGET", K.claims(process), slot)
+local goes_on = l and (r.state == "r" or r.where == process .. "/" .. slot)
+if before == id .. " " .. n and not goes_on then
+  call("HDEL", K.claims(process), slot) -- it was taken away before its slot had the answer to an earlier request
+end
+if not run then
+  return { "gone" }
+elseif not r then
+  return { "early" }
 end
 local is_own = string.match(r.token, ":(.*)$") == nonce
 if r.state == "x" then
@@ -82,7 +86,6 @@ end
 if l.mode then
   error("CORRUPT links l" .. n)
 end
-local before = call("HGET", K.claims(process), slot)
 
 --- Whether the throttle of the entry lets it begin; else it stands in line.
 local function let_in()

@@ -7,7 +7,6 @@ other things, or at none.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -41,9 +40,10 @@ class Audit:
 
         *at_work* tells, as ``"run entry"``, what the worker has begun, or will, and not ended.
         """
-        if time.monotonic() < self._next:
+        now = self._state.machine.monotonic()
+        if now < self._next:
             return
-        self._next = time.monotonic() + self._state.settings.lease
+        self._next = now + self._state.settings.lease
         self._notice_another_server()
         if self._looks:
             self._looks -= 1

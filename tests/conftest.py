@@ -16,6 +16,7 @@ from gostage_core.state.operations import State
 from gostage_core.testing.memory import MemoryClient, MemoryServer
 from tests.support.bench import Bench
 from tests.support.server import RedisServer
+from tests.support.twin import Twin
 from tests.support.watched import WatchedBench
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ def memory_bench(namespace: str, fresh_registry: None) -> Iterator[Bench]:
     bench = Bench(Settings(namespace=namespace), MemoryClient(MemoryServer()))
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def twin(server: RedisServer) -> Iterator[Twin]:
+    """The real server and the one in memory, asked the same."""
+    twin = Twin(server, MemoryServer())
+    yield twin
+    twin.close()
 
 
 @pytest.fixture(params=["once", "twice"])

@@ -20,16 +20,9 @@ from tests.support.twin import DATABASE, Twin, dump, outcome
 from tests.support.twin_scripts import scripts as given_scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.support.server import RedisServer
-
-
-@pytest.fixture
-def twin(server: RedisServer) -> Iterator[Twin]:
-    twin = Twin(server, MemoryServer())
-    yield twin
-    twin.close()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -12,22 +12,11 @@ from gostage_core.authoring.waits import Delivery
 from gostage_core.errors import CorruptRunError
 from gostage_core.settings import Settings
 from gostage_core.state import scripts
-from gostage_core.testing.memory import MemoryServer
 from tests.support.bench import Bench
-from tests.support.twin import Twin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gostage_core.state.operations import State
-    from tests.support.server import RedisServer
-
-
-@pytest.fixture
-def twin(server: RedisServer) -> Iterator[Twin]:
-    twin = Twin(server, MemoryServer())
-    yield twin
-    twin.close()
+    from tests.support.twin import Twin
 
 
 class Busy(Action):

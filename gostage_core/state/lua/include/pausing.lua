@@ -12,9 +12,8 @@ local function hold(run, r, details)
   elseif r.state == "z" or (r.state == "w" and r.at > 0) then
     call("ZREM", K.wake(), run.id .. " " .. r.n)
   end
-  local child = r.state == "w" and call("HGET", K.plan(run.id), "u" .. r.n)
-  local its = child and run_beside(child)
-  if its and not TERMINAL[its.status] then
+  local its = r.state == "w" and child_of(run, r.n)
+  if its then
     pause(its, cjson.encode({ actor = "run " .. run.id }))
   end
 end
@@ -38,8 +37,7 @@ end
 --- Lets an entry go on: what fell due meanwhile is found by the next look at the timers.
 local function release(run, r)
   set_going(run, r)
-  local child = r.state == "w" and call("HGET", K.plan(run.id), "u" .. r.n)
-  local its = child and run_beside(child)
+  local its = r.state == "w" and child_of(run, r.n)
   if its and its.paused == cjson.encode({ actor = "run " .. run.id }) then
     unpause(its, its.paused)
   end

@@ -5,6 +5,13 @@ local SCHEMA = 1
 local LONGEST = 15 -- digits of a number that a double holds exactly
 local TERMINAL = { completed = true, failed = true, cancelled = true, bailed = true }
 
+--- Refuses a counter that is no number: found before the first write, for it would stop the script later.
+local function check_count(text, what)
+  if text and (not string.match(text, "^%d+$") or #text > LONGEST) then
+    error("CORRUPT " .. what .. " of the run")
+  end
+end
+
 --- The header fields that decisions need, or nil when there is no such run. What would stop a script
 --- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
@@ -15,9 +22,7 @@ local function load_run(id)
   end
   v[13] = v[13] or "0"
   for i = 3, 13 do
-    if not string.match(v[i] or "", "^%d+$") or #v[i] > LONGEST then
-      error("CORRUPT header of the run")
-    end
+    check_count(v[i] or "", "header")
   end
   if tonumber(v[3]) > SCHEMA then
     error("NEWER schema " .. v[3])
@@ -38,13 +43,6 @@ end
 local function run_beside(id)
   local sound, run = pcall(load_run, id or "")
   return sound and run or nil
-end
-
---- Refuses a counter that is no number: found before the first write, for it would stop the script later.
-local function check_count(text, what)
-  if text and (not string.match(text, "^%d+$") or #text > LONGEST) then
-    error("CORRUPT " .. what .. " of the run")
-  end
 end
 
 local function set_status(run, status)

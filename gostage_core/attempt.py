@@ -259,13 +259,12 @@ class Executor:
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
+            # Where its timeout ended it, another thread was told what is next, and sent nothing.
             return given_up[0] if given_up else self._fail(port, error)
         self._reached(Moment.BODY_DONE)
         if context.asked and isinstance(value, SignalWait) and isinstance(action, Composite | Hook):
             return self._fail(port, _waits_already(port.entry.name, value.name))
-        ended = self._end(port, value, have)
-        # Where its timeout ended it, another thread was told what comes next, and has not sent it.
-        return given_up[0] if given_up else ended
+        return self._end(port, value, have)
 
     def _end(self, port: AttemptPort, value: Any, have: str) -> Ended:
         if isinstance(value, Group | ChildRun | Delivery | Timer | SignalWait):

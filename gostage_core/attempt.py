@@ -23,7 +23,6 @@ from gostage_core.authoring.waits import (
     Timer,
 )
 from gostage_core.composition.composite import Composite
-from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
     CorruptRunError,
     DuplicateStageError,
@@ -38,6 +37,7 @@ from gostage_core.errors import (
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.leaving import AttemptLostError, BailSignal
 from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
 from gostage_core.plan import check_plan_size, undo_text

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.authoring.definition import WorkflowDefinition
-from gostage_core.context import View
+from gostage_core.context_port import View
 from gostage_core.damage import readable
 from gostage_core.errors import RunNotFoundError
 from gostage_core.planning.tree import read_tree

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.registry import registry
-from gostage_core.context import AttemptLostError
 from gostage_core.errors import ProcessDiedError
+from gostage_core.leaving import AttemptLostError
 from gostage_workers.assignment import Assignment, Source
 from gostage_workers.inventory import take_inventory
 from gostage_workers.isolated_process import IsolatedProcess

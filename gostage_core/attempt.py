@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from gostage_core.authoring.action import Action
     from gostage_core.authoring.middleware import Middleware
     from gostage_core.authoring.waits import Wait
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.resources import Resources
     from gostage_core.state.answers import Answer
     from gostage_core.state.operations import State

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gostage_core.authoring.definition import ActionDefinition, WorkflowDefinition
     from gostage_core.authoring.waits import HookStart, Outcome
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.planning.tree import Tree
     from gostage_core.state.answers import Answer, Claim, Stored
     from gostage_core.state.operations import State

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gostage_core.attempt import Ended
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.settings import Settings
     from gostage_core.state.answers import Claim
 

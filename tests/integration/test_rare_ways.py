@@ -13,7 +13,9 @@ from gostage_core import (
     HookContext,
     Limits,
     Middleware,
+    PlanConflictError,
     PlanLimitError,
+    Retry,
     RunStatus,
     RunWorkflow,
     ScopeOutcome,
@@ -162,6 +164,20 @@ def side_by_side(*names: str, **options: Any) -> Workflow:
     actions: list[Action] = [one.options(**options) for one in do(*names)]
     made.add_stage(Stage("s", actions, parallel=True))
     return made
+
+
+def test_what_is_ready_for_another_try_has_begun_and_is_not_edited(memory_bench: Bench) -> None:
+    bench = memory_bench
+    (one,) = do("a")
+    run = bench.submit(workflow(s=[one.options(retry=Retry(2, delay=60, jitter=0))]))
+    script["a"] = fail
+    with pytest.raises(PlanConflictError, match="has begun"), run.edit("too late") as plan:
+        plan.actions["a"].disable()
+        bench.step()
+        pass_time(bench, 61)
+    assert statuses(run)["s/a"] == "pending"
+    script.clear()
+    assert bench.drain(run).store["order"] == ["a"]
 
 
 # Signals

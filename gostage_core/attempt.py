@@ -11,7 +11,6 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from gostage_core.authoring.definition import ActionDefinition
 from gostage_core.authoring.middleware import built
 from gostage_core.authoring.registry import registry
 from gostage_core.authoring.waits import (
@@ -22,25 +21,20 @@ from gostage_core.authoring.waits import (
     SignalWait,
     Timer,
 )
+from gostage_core.closing import REFUSALS, refuse_changes, report_of, undo_of, waits_already
 from gostage_core.composition.composite import Composite
-from gostage_core.context import AttemptLostError, BailSignal
 from gostage_core.errors import (
     CorruptRunError,
-    DuplicateStageError,
     GostageError,
     InvalidActionError,
-    PlanConflictError,
-    PlanError,
-    PlanLimitError,
-    RunExistsError,
-    StageFinishedError,
     StoreUnavailableError,
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.leaving import AttemptLostError, BailSignal
 from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
-from gostage_core.plan import check_plan_size, undo_text
+from gostage_core.plan import check_plan_size
 from gostage_core.planning.changes import change_arguments
 from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
@@ -66,7 +60,7 @@ if TYPE_CHECKING:
     from gostage_core.authoring.action import Action
     from gostage_core.authoring.middleware import Middleware
     from gostage_core.authoring.waits import Wait
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.resources import Resources
     from gostage_core.state.answers import Answer
     from gostage_core.state.operations import State
@@ -259,13 +253,12 @@ class Executor:
         except (KeyboardInterrupt, SystemExit) as error:
             return self._interrupted(port, error)
         except BaseException as error:  # noqa: BLE001 - whatever a body raises is its failure, not the worker's
+            # Where its timeout ended it, another thread was told what is next, and sent nothing.
             return given_up[0] if given_up else self._fail(port, error)
         self._reached(Moment.BODY_DONE)
         if context.asked and isinstance(value, SignalWait) and isinstance(action, Composite | Hook):
-            return self._fail(port, _waits_already(port.entry.name, value.name))
-        ended = self._end(port, value, have)
-        # Where its timeout ended it, another thread was told what comes next, and has not sent it.
-        return given_up[0] if given_up else ended
+            return self._fail(port, waits_already(port.entry.name, value.name))
+        return self._end(port, value, have)
 
     def _end(self, port: AttemptPort, value: Any, have: str) -> Ended:
         if isinstance(value, Group | ChildRun | Delivery | Timer | SignalWait):
@@ -278,7 +271,7 @@ class Executor:
             check_plan_size(f"what {port.entry.name!r} waits for", parts, self._limit)
             changes: Sequence[object] = _NONE  # a body begins from the top when its signal has come
             if not isinstance(wait, SignalWait):
-                _refuse_changes(port)
+                refuse_changes(port)
                 changes = port.context.store.arguments()
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
@@ -304,8 +297,8 @@ class Executor:
             changes=store.arguments(),
             bail=json.dumps({"reason": bail.reason or "bailed"}) if bail else "",
             value=encoded_result(entry.name, value, self._most_bytes) if collects else b"",
-            undo=_undo(entry),
-            report=_report(value) if isinstance(value, HookReport) else (),
+            undo=undo_of(entry),
+            report=report_of(value) if isinstance(value, HookReport) else (),
             planned=change_arguments(port, self._limit),
         )
 
@@ -313,8 +306,8 @@ class Executor:
         """Take the answer of the server; what it refuses is the attempt's failure."""
         if answer.word in ("refused", "full"):
             return self._fail(port, port.misfit(answer))
-        if answer.word in _REFUSALS:
-            return self._fail(port, _REFUSALS[answer.word](port, answer.details))
+        if answer.word in REFUSALS:
+            return self._fail(port, REFUSALS[answer.word](port, answer.details))
         return Ended(answer.word, answer.next)
 
     def _fail(self, port: AttemptPort, error: BaseException) -> Ended:
@@ -355,54 +348,6 @@ class Executor:
                 logger.warning("the Redis server does not answer; asking again in %.2f s", pause)
                 machine.sleep(pause * (1 + machine.random()))
                 pause = min(pause * 2, 1.0)
-
-
-def _beyond_limit(port: AttemptPort, details: tuple[str, ...]) -> PlanLimitError:
-    """Note in the journal that a guard rail refused what an attempt would do."""
-    error = PlanLimitError(*details)
-    port.refused(error)
-    return error
-
-
-_REFUSALS: Final[dict[str, Callable[[AttemptPort, tuple[str, ...]], GostageError]]] = {
-    "duplicate": lambda _, details: DuplicateStageError(details[0]),
-    "finished": lambda port, details: StageFinishedError(
-        port.context.additions.stage_called(details[0])
-    ),
-    "conflict": lambda port, details: PlanConflictError(port.claim.run_id, details[0]),
-    "limit": _beyond_limit,
-    "taken": lambda _, details: RunExistsError(details[0]),
-}
-"""What an answer of the server means that refuses what an attempt would do."""
-
-
-def _refuse_changes(port: AttemptPort) -> None:
-    """Check that nothing is lost: an attempt that waits commits no change of the plan."""
-    if port.context.additions:
-        raise PlanError(
-            f"{port.entry.name!r} waits for others now, and what changes the plan commits at its "
-            f"end alone; conditions, and what wraps such an action, leave that to actions"
-        )
-
-
-def _waits_already(name: str, signal: str) -> PlanError:
-    """Return why what is around a composite cannot wait: it would be taken for a phase of that."""
-    return PlanError(
-        f"{name!r} waits by itself; no condition of it, and nothing around it, can wait for signal "
-        f"{signal!r} too: put a WaitForSignal before it, and let a condition read what it stored"
-    )
-
-
-def _undo(entry: Entry) -> str:
-    """Return how the action is undone, should its run fail; empty where nothing is."""
-    if entry.compensate is None:
-        return ""
-    return undo_text(entry, ActionDefinition.model_validate(entry.compensate))
-
-
-def _report(report: HookReport) -> tuple[str, ...]:
-    scratch = json.dumps({"entered": report.entered, "scratch": report.scratch})
-    return report.verdict, scratch, report.by, report.reason
 
 
 def _names_an_entry(run_id: object, label: object) -> bool:

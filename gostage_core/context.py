@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from gostage_core.authoring.waits import NO_ITEM, SignalWait
 from gostage_core.authoring.workflow import Stage
@@ -18,6 +18,7 @@ from gostage_core.errors import (
     SignalTimeoutError,
     StoreTypeError,
 )
+from gostage_core.leaving import BailSignal, WaitSignal
 from gostage_core.naming import check_name
 from gostage_core.planning.action_selection import AllActions
 from gostage_core.planning.additions import Additions
@@ -28,16 +29,14 @@ from gostage_core.values.codec import decode, from_tree
 from gostage_core.values.types import register_annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, MutableMapping
     from datetime import datetime
 
     from gostage_core.authoring.action import Action
-    from gostage_core.authoring.definition import ActionDefinition
-    from gostage_core.authoring.waits import HookStart, Outcome, Wait
+    from gostage_core.authoring.waits import HookStart, Outcome
+    from gostage_core.context_port import Port, View
     from gostage_core.duration import Duration
-    from gostage_core.machine import Machine
     from gostage_core.planning.action_selection import ActionSelection
-    from gostage_core.planning.tree import Tree
     from gostage_core.resources import Resources
     from gostage_core.store import AttemptStore
 
@@ -47,99 +46,6 @@ T = TypeVar("T")
 
 _ONCE: Final = "o"
 """What the names begin with under which an entry remembers what it did once."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A read-only look at the workflow, the stage or the action that runs."""
-
-    id: str
-    name: str
-    description: str = ""
-    tags: tuple[str, ...] = ()
-
-
-class Port(Protocol):
-    """What a context needs of the engine around it."""
-
-    @property
-    def machine(self) -> Machine:
-        """Whose time counts."""
-
-    def describe(self) -> tuple[View, View]:
-        """Return the workflow and the stage."""
-
-    def deadline(self) -> datetime | None:
-        """Return the run's deadline."""
-
-    def has_stage(self, stage_id: str) -> bool:
-        """Tell whether the plan has a stage of this id."""
-
-    def plan(self) -> Tree:
-        """Return the plan of the run."""
-
-    def admit(self, actions: Sequence[ActionDefinition]) -> None:
-        """Refuse actions that may not be added, by the guard rails of the workflow."""
-
-    def outcome(self) -> Outcome:
-        """Return how that went for which the entry waited."""
-
-    def keeps_result(self) -> bool:
-        """Tell whether what the action returns is kept."""
-
-    def hook_start(self) -> HookStart:
-        """Return how the scope went whose hooks this entry runs."""
-
-    @property
-    def publish(self) -> Callable[..., None]:
-        """What publishes a message of another Celery task."""
-
-    def send(self, type: str, payload: object) -> None:
-        """Keep a message of the attempt at once."""
-
-    def answer(self, which: int, name: str) -> bytes | None:
-        """Return what became of a wait of the entry: a mark and what came; ``None`` before."""
-
-    def remembered(self, what: str) -> bytes | None:
-        """Return what the entry remembers under a name."""
-
-    def remember(self, what: str, value: object) -> None:
-        """Keep a value for later attempts at the entry, at once."""
-
-    def may_go_on(self, progress: str = "") -> bool:
-        """Tell whether the attempt should go on; note its *progress* (JSON), if any."""
-
-    def checkpoint(self, store: AttemptStore) -> None:
-        """Write the store's changes now."""
-
-
-class BailSignal(BaseException):
-    """Ends an attempt well and its run early.
-
-    Not an ``Exception``, so that a body's own handler lets it pass.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class WaitSignal(BaseException):
-    """Ends an attempt for now: its entry waits, and holds no worker.
-
-    Not an ``Exception``, so that a body's own handler lets it pass.
-    """
-
-    def __init__(self, wait: Wait) -> None:
-        super().__init__(wait)
-        self.wait = wait
-
-
-class AttemptLostError(BaseException):
-    """The attempt's lease has gone to another worker: nothing of it can be kept any more.
-
-    Not an ``Exception``, so that a body's own handler lets it pass.
-    """
 
 
 class AttemptLog(logging.LoggerAdapter[logging.Logger]):

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gostage_core.authoring.middleware import name_of, overrides
 from gostage_core.authoring.waits import ChildRun, Delivery, Group, SignalWait, Timer
-from gostage_core.context import AttemptLostError, BailSignal, WaitSignal
 from gostage_core.errors import ActionTimeoutError, HookError
 from gostage_core.event_loop import cancel_running, run_in_loop
+from gostage_core.leaving import AttemptLostError, BailSignal, WaitSignal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gostage_core.aftermath import Aftermath
 from gostage_core.authoring.definition import Limits
-from gostage_core.context import ActionContext, AttemptLostError, View
+from gostage_core.context import ActionContext
+from gostage_core.context_port import View
 from gostage_core.errors import (
     MessageLimitError,
     PlanLimitError,
@@ -15,6 +16,7 @@ from gostage_core.errors import (
     StoreFullError,
     StoreTypeError,
 )
+from gostage_core.leaving import AttemptLostError
 from gostage_core.messages import check_type, payload_text
 from gostage_core.planning.guard import Guard, refusal_details
 from gostage_core.resources import NoResources
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from gostage_core.authoring.definition import ActionDefinition, WorkflowDefinition
     from gostage_core.authoring.waits import HookStart, Outcome
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.planning.tree import Tree
     from gostage_core.state.answers import Answer, Claim, Stored
     from gostage_core.state.operations import State

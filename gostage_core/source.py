@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.authoring.definition import WorkflowDefinition
-from gostage_core.context import View
+from gostage_core.context_port import View
 from gostage_core.damage import readable
 from gostage_core.errors import RunNotFoundError
 from gostage_core.planning.tree import read_tree
@@ -92,7 +92,7 @@ class RedisSource:
 
     def awaited_type(self, signal: str) -> str:
         """Read what is to come by the entry that has waited longest for a signal; empty for any."""
-        with self._errors():
+        with self._errors(), readable(self._run_id, "inbox"):
             waiting = cast(
                 "bytes | None", self._state.client.hget(self._key("inbox"), f"w{signal}")
             )
@@ -100,7 +100,7 @@ class RedisSource:
                 return ""
             entry = waiting.decode().partition(":")[0]
             text = cast("bytes | None", self._state.client.hget(self._key("plan"), f"j{entry}"))
-        return "" if text is None else text.decode().partition("\n")[2]
+            return "" if text is None else text.decode().partition("\n")[2]
 
     def has_stage(self, stage_id: str) -> bool:
         """Ask the plan for a stage of this id."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.retry import Retry, decide
+from gostage_core.entry import Entry
 from gostage_core.errors import (
     ActionTimeoutError,
     CorruptRunError,
@@ -15,7 +16,6 @@ from gostage_core.errors import (
     SignalTimeoutError,
 )
 from gostage_core.failure import Failure, failure_of
-from gostage_core.plan import Entry
 
 if TYPE_CHECKING:
     from gostage_core.state.answers import Answer, Claim

@@ -11,7 +11,7 @@ from gostage_core.plan import NewRun, group_arguments
 
 if TYPE_CHECKING:
     from gostage_core.authoring.waits import Wait
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.settings import Settings
     from gostage_core.state.answers import Claim
 

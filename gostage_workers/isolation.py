@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.registry import registry
-from gostage_core.context import AttemptLostError
 from gostage_core.errors import ProcessDiedError
+from gostage_core.leaving import AttemptLostError
 from gostage_workers.assignment import Assignment, Source
 from gostage_workers.inventory import take_inventory
 from gostage_workers.isolated_process import IsolatedProcess
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gostage_core.attempt import Ended
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.settings import Settings
     from gostage_core.state.answers import Claim
 

@@ -17,7 +17,7 @@ from gostage_workers.assignment import Report
 
 if TYPE_CHECKING:
     from gostage_core.attempt import Ended
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.state.answers import Claim
     from gostage_workers.isolated_process import Death
 

@@ -9,8 +9,8 @@ from kombu.exceptions import EncodeError, OperationalError
 
 from gostage_core.broker.tagged import untagged
 from gostage_core.broker.task_names import FAILED_TASK, KEPT_TASKS, RESULT_TASK
-from gostage_core.context import AttemptLostError
 from gostage_core.errors import BrokerUnavailableError, InvalidActionError
+from gostage_core.leaving import AttemptLostError
 from gostage_workers.patience import patiently
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, Protocol
 
 from gostage_core.authoring.problems import reason
-from gostage_core.context import BailSignal
 from gostage_core.errors import ResourceError, ResourceNotFoundError
+from gostage_core.leaving import BailSignal
 from gostage_workers.resources import resource_registry
 
 if TYPE_CHECKING:

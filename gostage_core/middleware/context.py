@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gostage_core.authoring.workflow import Stage
-    from gostage_core.context import ActionContext, View
+    from gostage_core.context import ActionContext
+    from gostage_core.context_port import View
     from gostage_core.failure import Failure
     from gostage_core.resources import Resources
     from gostage_core.store import AttemptStore

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gostage_core.authoring.definition import WorkflowDefinition
-    from gostage_core.plan import Entry
+    from gostage_core.entry import Entry
     from gostage_core.planning.additions import Additions, Insertion
 
 NOTHING_CHANGED: Final = (0,)

@@ -117,10 +117,7 @@ class Attempts(Scripted):
 
     def abandon(self, claim: Claim, process: str, slot: str) -> None:
         """Have the rescuer look at an attempt that has ended without being ended."""
-        member = f"{claim.run_id} {claim.entry}"
-        with our_errors(claim.run_id, self.settings.redis_url):
-            self.client.zadd(self.keys.of("wake"), {member: 0})
-            self.client.hdel(self.keys.of("claims", process), slot)
+        self._run("abandon", claim.run_id, claim.entry, process, slot)
 
     def read(self, run_id: str, names: Sequence[str]) -> list[Stored]:
         """Read keys of a run's store."""

@@ -138,12 +138,12 @@ class Controls(Scripted):
         Given *why*, as JSON, one that has not is ended first, and child runs are forgotten with it;
         and one that cannot be read is forgotten too.
         """
-        reply = self._run("purge", run_id, self.settings.window, why)
-        answer = answer_of(reply, "purged", "damaged")
-        if answer.word == "damaged":
+        word, *rest = self._run("purge", run_id, self.settings.window, why)
+        if text_of(word) == "damaged":
+            unreadable = text_of(rest.pop(0)).split()
             with our_errors(run_id, self.settings.redis_url):
-                sweep(self.client, self.keys, run_id)
-        return answer
+                sweep(self.client, self.keys, unreadable)
+        return answer_of([word, *rest], "purged", "damaged")
 
     def push(self, queue: str, texts: list[str], head: bool) -> None:
         """Put messages onto a queue of the broker, where that is this very server."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.authoring.definition import ActionDefinition, StageDefinition
 from gostage_core.authoring.waits import NO_ITEM, HookStart, Outcome
-from gostage_core.context import ActionContext, AttemptLostError, BailSignal, View, WaitSignal
+from gostage_core.context import ActionContext
+from gostage_core.context_port import View
+from gostage_core.leaving import AttemptLostError, BailSignal, WaitSignal
 from gostage_core.machine import MACHINE
 from gostage_core.messages import check_type, payload_text
 from gostage_core.middleware.context import HookContext

@@ -24,42 +24,12 @@ from gostage_core import (
     action,
 )
 from gostage_core.attempt import Moment
+from tests.support.noting import HOOKS, After, fails, meanwhile, note, undo
 from tests.support.watched import done, kinds, last, one_stage, states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gostage_core import HookContext, Run, ScopeOutcome
     from tests.support.watched import WatchedBench
-
-HOOKS: dict[str, Callable[[], object]] = {}
-
-
-@action
-def note(ctx: ActionContext) -> None:
-    ctx.store.append("done", ctx.action.name)
-
-
-@action
-def undo(ctx: ActionContext) -> None:
-    ctx.store.append("done", "undo")
-
-
-@action
-def meanwhile(ctx: ActionContext) -> None:
-    """Let the test do something while this runs."""
-    HOOKS["now"]()
-    ctx.store.append("done", ctx.action.name)
-
-
-@action
-def fails(ctx: ActionContext) -> None:
-    raise ValueError("as it was told")
-
-
-class After(Middleware):
-    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
-        ctx.store.append("done", f"after {outcome.status}")
 
 
 def doomed(bench: WatchedBench) -> dict[str, str]:

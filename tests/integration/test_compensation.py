@@ -23,6 +23,7 @@ from gostage_core import (
     action,
 )
 from gostage_core.attempt import Moment
+from tests.support.noting import fails
 from tests.support.watched import done, kinds, last, one_stage, states
 
 if TYPE_CHECKING:
@@ -43,11 +44,6 @@ def do(ctx: ActionContext, word: str) -> str:
 @action
 def undo(ctx: ActionContext, word: str = "") -> None:
     ctx.store.append("done", f"-{word or ctx.item}")
-
-
-@action
-def fails(ctx: ActionContext) -> None:
-    raise ValueError("as it was told")
 
 
 @action

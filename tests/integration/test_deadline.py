@@ -24,22 +24,13 @@ from gostage_core import (
     action,
 )
 from gostage_core.attempt import Moment
+from tests.support.noting import fails, note
 from tests.support.watched import done, last, one_stage, states
 
 if TYPE_CHECKING:
     from tests.support.watched import WatchedBench
 
 HOOKS: dict[str, Any] = {}
-
-
-@action
-def note(ctx: ActionContext) -> None:
-    ctx.store.append("done", ctx.action.name)
-
-
-@action
-def fails(ctx: ActionContext) -> None:
-    raise ValueError("as it was told")
 
 
 @action

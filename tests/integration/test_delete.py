@@ -9,7 +9,6 @@ import pytest
 from gostage_core import (
     ActionContext,
     ForEach,
-    Middleware,
     RunNotFoundError,
     RunStatus,
     RunWorkflow,
@@ -19,20 +18,15 @@ from gostage_core import (
     action,
 )
 from tests.support.invariants import check_forgotten
+from tests.support.noting import After, note
 from tests.support.watched import done, one_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gostage_core import HookContext, ScopeOutcome
     from tests.support.watched import WatchedBench
 
 HOOKS: dict[str, Callable[[], object]] = {}
-
-
-@action
-def note(ctx: ActionContext) -> None:
-    ctx.store.append("done", ctx.action.name)
 
 
 @action
@@ -42,11 +36,6 @@ def meanwhile(ctx: ActionContext) -> None:
     ctx.checkpoint()
     ctx.send("hello", 1)
     HOOKS["now"]()
-
-
-class After(Middleware):
-    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
-        ctx.store.append("done", f"after {outcome.status}")
 
 
 def forgotten(bench: WatchedBench) -> None:

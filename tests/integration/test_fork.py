@@ -33,6 +33,7 @@ from gostage_core import (
     when,
 )
 from gostage_core.forking.fork import Fork
+from tests.support.noting import Recovers
 from tests.support.watched import done, kinds, last, one_stage, states
 
 if TYPE_CHECKING:
@@ -92,12 +93,6 @@ class Notes(Middleware):
 
     def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
         ctx.store.append("hooks", f"after {ctx.stage.id} {outcome.status}")
-
-
-class Recovers(Middleware):
-    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
-        if outcome.status == "failed":
-            outcome.recover()
 
 
 def named(*names: str, **options: Any) -> list[Any]:

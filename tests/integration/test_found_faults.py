@@ -23,6 +23,7 @@ from gostage_core import (
     Workflow,
     action,
 )
+from gostage_core.attempt import Executor
 from gostage_core.state.answers import Claim
 from tests.support.scripted import do, script, workflow
 
@@ -170,6 +171,27 @@ def test_who_is_fenced_leaves_what_else_its_books_have(memory_bench: Bench) -> N
     assert ended is not None
     assert ended.word == "fenced"
     assert list(state.claims_of("w").values()) == [f"{late.run_id} {entry}"]
+
+
+def test_who_cannot_go_on_leaves_what_else_its_books_have(
+    memory_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim comes late, while its sender is at something that the engine has a fault in."""
+    state = memory_bench.state
+    late = submit(memory_bench, *do("late"))
+    entry = memory_bench.post.messages.popleft().entry
+    run = submit(memory_bench, *do("given up"))
+
+    def be_late(*_: object) -> None:
+        slot = str(threading.get_ident())
+        state.claim(late.run_id, entry, nonce="n", process="w", slot=slot, mark="")
+        raise RuntimeError("a fault of the engine")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr(Executor, "_work", be_late)
+        memory_bench.step("w")
+    assert list(state.claims_of("w").values()) == [f"{late.run_id} {entry}"]
+    assert memory_bench.drain(run).status is RunStatus.COMPLETED
 
 
 def test_a_claim_that_comes_after_its_run_was_retried_takes_nothing_up(memory_bench: Bench) -> None:

@@ -21,7 +21,7 @@ from gostage_core import ActionContext, Stage, Workflow, action
 from gostage_core.authoring.conditions import conditions
 from gostage_core.authoring.registry import registry
 from gostage_core.authoring.waits import SignalWait, Timer
-from gostage_core.plan import Entry
+from gostage_core.entry import Entry
 from gostage_core.settings import Settings
 from gostage_core.state.answers import Claim, CommitParts
 from gostage_core.testing.memory import MemoryClient, MemoryServer

@@ -22,6 +22,7 @@ from gostage_core import (
     action,
 )
 from gostage_core.attempt import Moment
+from tests.support.noting import note
 from tests.support.watched import done, last, one_stage
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ def no_calls() -> None:
 def called(value: Any) -> Any:
     CALLS.append(value)
     return value
-
-
-@action
-def note(ctx: ActionContext) -> None:
-    ctx.store.append("done", ctx.action.name)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from gostage_core import (
     when,
 )
 from gostage_core.attempt import Moment
+from tests.support.noting import Recovers, note
 from tests.support.watched import done, kinds, last, one_stage, states
 
 if TYPE_CHECKING:
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
     from tests.support.watched import WatchedBench
 
 HOOKS: dict[str, Callable[[], object]] = {}
-
-
-@action
-def note(ctx: ActionContext) -> str:
-    ctx.store.append("done", ctx.action.name)
-    return ctx.action.name
 
 
 @action
@@ -353,12 +348,6 @@ def test_failures_that_were_passed_over_stay_so(watched: WatchedBench) -> None:
     retried(watched, run)
     assert done(run) == ["x", "a", "until_fixed"]
     assert states(run)["soft"] == "failed"
-
-
-class Recovers(Middleware):
-    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
-        if outcome.status == "failed":
-            outcome.recover()
 
 
 def test_a_scope_that_was_recovered_is_not_opened_again(watched: WatchedBench) -> None:

@@ -59,7 +59,7 @@ def words_that_are_returned(body: str) -> set[str]:
         words |= set(REFUSED.findall(text_of("include/edits")))
     if "= refused(" in body:
         words |= set(REFUSED.findall(text_of("include/values")))
-    if "return take_back(" in body:
+    if "= take_back(" in body:
         words |= words_that_are_returned(text_of("include/losing"))
     return words
 

@@ -35,6 +35,7 @@ from gostage_core import (
     when,
 )
 from gostage_core.attempt import Moment
+from tests.support.noting import fails
 from tests.support.watched import done, kinds, last, one_stage, states
 
 if TYPE_CHECKING:
@@ -63,11 +64,6 @@ class Place:
 def note(ctx: ActionContext, word: str = "") -> str:
     ctx.store.append("done", word or ctx.action.name)
     return word
-
-
-@action
-def fails(ctx: ActionContext) -> None:
-    raise ValueError("as it was told")
 
 
 @action

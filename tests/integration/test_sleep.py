@@ -19,27 +19,17 @@ from gostage_core import (
     Sleep,
     Stage,
     Workflow,
-    action,
     condition,
     otherwise,
     when,
 )
 from gostage_core.attempt import Moment
 from tests.support.bench import Bench
+from tests.support.noting import fails, note
 from tests.support.watched import done, last, one_stage, states
 
 if TYPE_CHECKING:
     from tests.support.watched import WatchedBench
-
-
-@action
-def note(ctx: ActionContext) -> None:
-    ctx.store.append("done", ctx.action.name)
-
-
-@action
-def fails(ctx: ActionContext) -> None:
-    raise ValueError("as it was told")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import pytest
 
 from gostage_core import ActionContext, ProcessDiedError, Stage, Workflow, action
 from gostage_core.attempt import Ended
+from gostage_core.entry import Entry
 from gostage_core.errors import ActionTimeoutError, InvalidActionError, InvalidWorkflowError
-from gostage_core.plan import START_SECONDS, Entry, entry_texts
+from gostage_core.plan import START_SECONDS, entry_texts
 from gostage_core.settings import Settings
 from gostage_core.state.answers import Claim, Next, Ready
 from gostage_workers.assignment import Assignment, Report, Source

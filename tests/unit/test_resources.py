@@ -15,7 +15,6 @@ import pytest
 from gostage_core import ActionContext, Resources, action
 from gostage_core.authoring.registry import Registry
 from gostage_core.authoring.retry import NoRetry, Retry, RetryAfter, decide
-from gostage_core.context import BailSignal
 from gostage_core.errors import (
     DuplicateActionError,
     InvalidResourceError,
@@ -23,6 +22,7 @@ from gostage_core.errors import (
     ResourceError,
     ResourceNotFoundError,
 )
+from gostage_core.leaving import BailSignal
 from gostage_core.testing import context
 from gostage_core.values.codec import encode
 from gostage_workers import resource

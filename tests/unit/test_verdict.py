@@ -6,8 +6,8 @@ import pytest
 
 from gostage_core.authoring.retry import Retry
 from gostage_core.authoring.waits import SignalWait
+from gostage_core.entry import Entry
 from gostage_core.errors import ActionTimeoutError, DeadlineExceededError
-from gostage_core.plan import Entry
 from gostage_core.settings import Settings
 from gostage_core.state.answers import Claim
 from gostage_core.verdict import Limit, next_try, overdue

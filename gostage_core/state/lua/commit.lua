@@ -106,18 +106,18 @@ local function take_verdict()
   end
 end
 
-if report then
-  take_verdict()
-end
-go_past(run, over)
-if bail ~= "" and not draining(run, n) then -- a failure beside it counts for more
-  halt(run, "bailed", bail)
-else
-  if #over == 0 or not is_left_behind(run, n) then
-    go_on(run, n, "c")
+soundly(run, n, function()
+  if report then
+    take_verdict()
+  end
+  go_past(run, over)
+  if bail ~= "" and not draining(run, n) then -- a failure beside it counts for more
+    return halt(run, "bailed", bail)
+  elseif #over == 0 or not is_left_behind(run, n) then
+    move_on(run, n, "c")
   end
   if begin_planned then
     begin_planned()
   end
-end
+end)
 return ready_reply(run, "committed", window, have)

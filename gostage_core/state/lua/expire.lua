@@ -23,11 +23,12 @@ if not r or not LIVE[r.state] or not due or now < due then
   return { "gone" }
 end
 local was = r.state
+local last = was == "o" and string.match(call("HGET", K.plan(id), "n" .. n) or "", "(%d+)$")
+local below_it = last and living(run, last) or {} -- a damaged plan shows here, before the first write
 
 --- Ends what an entry that is over has waited for: what is below it, and child runs.
 local function end_below()
-  local last = string.match(call("HGET", K.plan(id), "n" .. n) or "", "(%d+)$")
-  for _, one in ipairs(was == "o" and last and living(run, last) or {}) do
+  for _, one in ipairs(below_it) do
     if one.state == "x" then
       doom(run, one)
     end

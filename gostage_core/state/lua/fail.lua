@@ -27,6 +27,7 @@ if word then
   return { word }
 end
 links(run, n) -- a damaged plan shows here, before the first write
+local stops = stopping(run, n)
 
 r.fails = r.fails + 1
 call("HSET", K.plan(id), "e" .. n, failure)
@@ -34,7 +35,7 @@ free_slot(id, r)
 if missed ~= "" then
   wait_anew(id, n, missed) -- the next try does, or it could only fail again
 end
-if delay and not stopping(run, n) then
+if delay and not stops then
   sleep(run, r, now + delay, 0)
   jot(id, "action.retrying", n, run.revision, details)
   return ready_reply(run, "retrying", window, "")

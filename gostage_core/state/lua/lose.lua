@@ -19,10 +19,18 @@ local id, n, process, slot, counted, most, window
   = arg(), arg(), arg(), arg(), number(), number(), number()
 local run = load_run(id)
 local r = run and load_record(id, n)
-if call("HGET", K.claims(process), slot) == id .. " " .. n then
-  call("HDEL", K.claims(process), slot)
-end
-if not r or r.state ~= "x" or r.where ~= process .. "/" .. slot then
+
+--- Takes it off the books of the process.
+local function drop()
+  if call("HGET", K.claims(process), slot) == id .. " " .. n then
+    call("HDEL", K.claims(process), slot)
+  end
   return { "gone" }
 end
-return take_back(run, r, counted == 1, most, window)
+
+if not r or r.state ~= "x" or r.where ~= process .. "/" .. slot then
+  return drop()
+end
+local answer = take_back(run, r, counted == 1, most, window)
+drop()
+return answer

@@ -9,13 +9,13 @@
   ARGV[3]  window  links in one chain
   ARGV[4]  why     JSON: who deletes it and why, with its child runs; or empty for one past its retention
 
-  Returns  "purged", ready… (of other runs)  |  "damaged", ready… (the same; there may be lists of it that its
-           record does not tell of)  |  "live" (it has not ended, or the run above it)  |  "gone"
+  Returns  "purged", ready… (of other runs)  |  "damaged", ids, ready… (the same; there may be more of these than
+           their records tell of)  |  "live" (it has not ended, or the run above it)  |  "gone"
 ]]
 --- @include "outcome"
 local id, window, why = arg(), number(), arg()
 local STATUSES = { "pending", "running", "sleeping", "waiting", "paused", "completed", "failed", "cancelled", "bailed" }
-local is_damaged = false
+local unreadable = {} -- runs whose records may not tell of all that is theirs
 
 --- The run, or nil where there is none, or none that can be read. Such a one is not known to have ended: it
 --- is left alone, unless somebody asks for it; and so is always one that a later version wrote.
@@ -28,8 +28,19 @@ local function run_of(id)
   if why == "" or string.find(text, "NEWER", 1, true) then
     error(text, 0)
   end
-  is_damaged = true
+  unreadable[id] = true
   return nil
+end
+
+--- Whether all that lives in a run can be read: what cannot may have timers.
+local function is_readable(run)
+  for _, n in ipairs(call("SMEMBERS", K.live(run.id))) do
+    if not sound_record(run, n) then
+      return false
+    end
+  end
+  local v = call("HMGET", K.run(run.id), "held", "verdict")
+  return v[1] or v[2] or call("EXISTS", K.live(run.id)) == 1
 end
 
 --- Ends a run at once, whatever it does: what runs is fenced, and its worker told to stop it.
@@ -51,7 +62,9 @@ end
 --- Forgets what was appended to the values of a run.
 local function forget_items(id, bytes)
   local keys = redis.pcall("HKEYS", K.store(id))
-  is_damaged = is_damaged or keys.err ~= nil or (#keys == 0 and bytes ~= "0")
+  if keys.err or (#keys == 0 and bytes ~= "0") then
+    unreadable[id] = true
+  end
   for _, key in ipairs(keys) do
     call("UNLINK", K.items(id, key))
   end
@@ -60,7 +73,7 @@ end
 --- Takes a run out of the index of a tag or a workflow, as its header names it.
 local function forget_name(index, id)
   if call("ZREM", index, id) == 0 then
-    is_damaged = true
+    unreadable[id] = true
   end
 end
 
@@ -68,7 +81,9 @@ end
 local function forget_names(id, workflow, tags, key)
   local sound, words = pcall(cjson.decode, tags or "")
   words = sound and type(words) == "table" and words or {}
-  is_damaged = is_damaged or not workflow or #words == 0
+  if not workflow or not key or #words == 0 then
+    unreadable[id] = true
+  end
   for _, tag in ipairs(words) do
     if tag ~= "" then
       tag = tostring(tag)
@@ -84,9 +99,7 @@ local function forget_names(id, workflow, tags, key)
   call("ZREM", K.runs(), id)
   call("ZREM", K.expiry(), id)
   call("ZREM", K.wake(), id .. " d", id .. " r", id .. " u")
-  if not key then
-    is_damaged = true
-  elseif key ~= "" and call("HGET", K.keys(), key) == id then
+  if key and key ~= "" and call("HGET", K.keys(), key) == id then
     call("HDEL", K.keys(), key)
   end
 end
@@ -102,6 +115,16 @@ local function forget(id)
     K.inbox(id), K.undo(id), K.past(id))
 end
 
+--- Whether a run is the child of an entry, by what it knows of itself, or by its name where that is damaged.
+local function is_child(child, id, n)
+  local above = redis.pcall("HGET", K.run(child), "parent")
+  if type(above) == "string" then
+    return above == id .. " " .. n
+  end
+  local name = id .. "." .. n
+  return string.sub(child, 1, #name) == name and call("EXISTS", K.run(child)) == 1
+end
+
 --- The child runs of a plan, those of earlier tries too, that know it as the one above: a damaged plan may name
 --- any run.
 local function children(id)
@@ -109,7 +132,7 @@ local function children(id)
   for _, field in ipairs(redis.pcall("HKEYS", K.plan(id))) do
     local n = string.match(field, "^a(%d+)$")
     for child in string.gmatch(n and call("HGET", K.plan(id), field) or "", "[^\n]+") do
-      if redis.pcall("HGET", K.run(child), "parent") == id .. " " .. n then
+      if is_child(child, id, n) then
         found[#found + 1] = child
       end
     end
@@ -123,7 +146,8 @@ local forgotten = {}
 local function delete(id)
   local run = run_of(id)
   if run and not TERMINAL[run.status] then
-    pcall(end_now, run) -- what is damaged goes away all the same
+    local whole, sound = is_readable(run), pcall(end_now, run) -- what is damaged goes away all the same
+    unreadable[id] = unreadable[id] or not (whole and sound) or nil
   end
   local below = children(id)
   forgotten[id], tallies[id], replaced[id] = true, nil, nil
@@ -164,7 +188,13 @@ if not run and keys == 0 then
 end
 keep_others()
 run = run or { id = id }
-if is_damaged then
-  return ready_reply(run, "damaged", window, "")
+if not next(unreadable) then
+  return ready_reply(run, "purged", window, "")
 end
-return ready_reply(run, "purged", window, "")
+local ids = {}
+for one in pairs(unreadable) do
+  ids[#ids + 1] = one
+end
+local reply = ready_reply(run, "damaged", window, "")
+table.insert(reply, 2, table.concat(ids, " "))
+return reply

@@ -21,12 +21,13 @@ local run, r, word = attempt_of(id, n, token)
 if word then
   return { word }
 end
+local stops = stopping(run, n)
 
 r.attempt = r.attempt - 1
 free_slot(id, r)
 call("HSET", K.plan(id), "e" .. n, reason)
 jot(id, "action.released", n, run.revision, reason)
-if stopping(run, n) then
+if stops then
   settle(run, r, "k")
   jot(id, "action.cancelled", n, run.revision)
   go_on(run, n, "s")

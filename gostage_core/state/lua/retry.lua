@@ -40,8 +40,9 @@ end
 if overflows(run, changes) then -- puts are all that there are, and nothing else refuses these
   return { "full", tostring(run.most_bytes) }
 end
-for _, n in ipairs(skip) do
+for _, n in ipairs(skip) do -- damage shows here, before the first write
   links(run, n)
+  load_record(id, n)
 end
 
 --- Settles that an entry is not to be done.
@@ -76,5 +77,5 @@ for _, n in ipairs(skip) do
 end
 set_deadline()
 local _, reopen_run = reopening()
-reopen_run(run, details)
+soundly(run, "0", reopen_run, run, details)
 return ready_reply(run, "retried", window, "")

@@ -94,11 +94,12 @@ elseif r and not run.paused and (r.state == "z" or (r.state == "w" and r.at > 0)
   make_ready(run, what, r)
   return ready_reply(run, "taken", window, "")
 end
-call("ZREM", K.wake(), member)
 if r and r.state == "x" then
   local process, slot = string.match(r.where, "^(.*)/([^/]*)$")
-  if call("HGET", K.claims(process), slot) ~= member then
-    return take_back(run, r, true, most, window) -- its slot has gone on to other work without ending it
+  if call("HGET", K.claims(process), slot) ~= member then -- its slot has gone on to other work without ending it
+    local answer = take_back(run, r, true, most, window)
+    drop()
+    return answer
   end
 end
-return { "gone" }
+return drop()

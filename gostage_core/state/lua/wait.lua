@@ -40,6 +40,7 @@ if no then
   return no
 end
 links(run, n) -- a damaged plan shows here, before the first write
+local stops = stopping(run, n)
 
 --- An entry waits for what is outside of the plan, for `ms` at most, or 0 for as long as it takes.
 local function wait_outside(ms)
@@ -59,10 +60,10 @@ local waits = {}
 waits.group = function()
   local group = read_group()
   return nil, function()
-    local g = write_group(run, n, group, r.phase)
-    call("HDEL", K.plan(id), "u" .. n, "q" .. n)
     r.state = "o"
     save_record(id, r)
+    local g = write_group(run, n, group, r.phase)
+    call("HDEL", K.plan(id), "u" .. n, "q" .. n)
     jot(id, "action.waiting", n, run.revision, '{"for":"entries"}')
     if not begin(run, g) then
       resume(run, n)
@@ -167,11 +168,11 @@ if string.find(call("HGET", K.plan(id), "e" .. n) or "", '^{"released"') then
 end
 r.attempt, r.at = r.attempt - 1, 0
 call("ZREM", K.wake(), id .. " " .. n .. " t", id .. " " .. n .. " c")
-if stopping(run, n) then
+if stops then
   settle(run, r, "k")
   jot(id, "action.cancelled", n, run.revision)
   go_on(run, n, "s")
 else
-  start()
+  soundly(run, n, start)
 end
 return ready_reply(run, "waiting", window, "")

@@ -7,6 +7,16 @@
 local climb, halt, ask_to_end, damaged, resume, finish, conclude, reopening
 local cancelling = false
 
+--- Does what moves a run on behind the first write. Where the plan is damaged the run ends, and says why.
+local function soundly(run, n, move, ...)
+  local inner = cancelling
+  local sound, problem = pcall(move, ...)
+  if not sound then
+    cancelling = inner
+    damaged(run, n, problem)
+  end
+end
+
 --- What goes on again in runs that were reopened. Made where it is needed: the server makes every function
 --- of a script anew at each call.
 reopening = function()
@@ -383,8 +393,19 @@ local function abort(run, status, why)
   end
 end
 
+--- Takes back what became ready in a run.
+local function unready(run)
+  local others = {}
+  for _, one in ipairs(began_now) do
+    if one[1] ~= run.id then
+      others[#others + 1] = one
+    end
+  end
+  began_now = others
+end
+
 damaged = function(run, n, problem)
-  began_now = {}
+  unready(run)
   local text = type(problem) == "table" and problem.err or tostring(problem)
   abort(run, run.stop or "failed", cjson.encode({ type = "CorruptRunError", message =
     "the plan is damaged behind entry " .. n .. ": " .. string.gsub(text, "^user_script:%d+: ", "") }))
@@ -458,19 +479,9 @@ ask_to_end = function(run, status, why, grace)
   end
 end
 
---- Goes on behind an entry that has ended (c, s), or failed for good (f). Where the plan is damaged the
---- run ends, and says why.
+--- Goes on behind an entry that has ended (c, s), or failed for good (f).
 local function go_on(run, n, how)
-  local sound, problem
-  if how == "f" then
-    sound, problem = pcall(fail_up, run, n)
-  else
-    sound, problem = pcall(move_on, run, n, how)
-  end
-  if not sound then
-    cancelling = false
-    damaged(run, n, problem)
-  end
+  soundly(run, n, how == "f" and fail_up or move_on, run, n, how)
 end
 
 --- Whether something around `n` is over, so that nothing more is to begin behind it.

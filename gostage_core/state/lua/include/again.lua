@@ -114,7 +114,7 @@ local function reopen_child(run, r)
   save_record(run.id, r)
   call("SADD", K.live(run.id), r.n)
   take_deadline(run, its)
-  reopen_run(its, cjson.encode({ actor = "run " .. run.id }))
+  soundly(its, "0", reopen_run, its, cjson.encode({ actor = "run " .. run.id }))
   return true, true
 end
 

@@ -27,12 +27,12 @@ end
 --- Whether an entry or a stage has not begun, so that it can be changed: its record, or "" for none.
 local function untouched(run, n)
   local text = call("HGET", K.plan(run.id), "r" .. n)
-  if not text or string.sub(text, 1, 1) == "d" then
+  local state, r = string.sub(text or "d", 1, 1), text and parse_record(n, text)
+  if state == "d" then
     return text or ""
   end
-  local state = string.sub(text, 1, 1)
-  local r = (state == "r" or state == "h" or state == "p") and parse_record(n, text)
-  return r and r.began == 0 and text or nil
+  local waits = state == "r" or state == "h" or state == "p"
+  return waits and r and r.began == 0 and text or nil
 end
 
 --- Whether the scope of a node still goes on, or has not begun.
@@ -54,7 +54,8 @@ local function check_limit(run, what, count)
 end
 
 --- The answer that refuses the changes, or nil. `strict`: whatever has begun meanwhile refuses them all;
---- else what has begun is left as it is. `self` is the entry that makes them.
+--- else what has begun is left as it is. `self` is the entry that makes them. It reads all that they need, so that
+--- damage shows before the first write.
 local function refuse(run, edits, strict, self, actions, stages)
   local ids = {}
   for _, e in ipairs(edits) do
@@ -71,7 +72,9 @@ local function refuse(run, edits, strict, self, actions, stages)
       if s and (is_over or not OPEN[s.state]) then
         return { "finished", e.n }
       end
-      if e.after ~= "" then
+      if e.after == "" and outer.last ~= "0" then
+        links(run, outer.last)
+      elseif e.after ~= "" then
         if links(run, e.after).up ~= e.n then
           return { "conflict", "entry " .. e.after .. " is not in the stage" }
         end
@@ -84,6 +87,8 @@ local function refuse(run, edits, strict, self, actions, stages)
       stages[#stages + 1] = e.stage
       local text = call("HGET", K.plan(run.id), "r" .. e.n)
       local s = text and load_scope(run, e.n)
+      links(run, e.n)
+      links(run, "0")
       if s and e.n ~= "0" and s.ended > 0 and s.state ~= "d" then
         return { "conflict", "stage " .. e.n .. " has passed" }
       end
@@ -245,18 +250,13 @@ end
 --- Begins members that were added to parallel scopes with room for them: it may be long until another
 --- member ends, or what is added may be what they wait for.
 local function begin_added(run)
-  local sound, problem = pcall(function()
-    for _, n in ipairs(grown) do
-      local s, l = load_scope(run, n), links(run, n)
-      local is_over = l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 1
-      if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) and not is_left_behind(run, n) then
-        fill(run, s, l.limit)
-        save_scope(run, s)
-      end
+  for _, n in ipairs(grown) do
+    local s, l = load_scope(run, n), links(run, n)
+    local is_over = l.after ~= "0" and call("HEXISTS", K.plan(run.id), "r" .. l.after) == 1
+    if s.state == "x" and s.open > 0 and not is_over and not draining(run, n) and not is_left_behind(run, n) then
+      fill(run, s, l.limit)
+      save_scope(run, s)
     end
-  end)
-  if not sound then
-    damaged(run, grown[1], problem)
   end
 end
 

@@ -41,14 +41,14 @@ local function forget(run, n)
   end
 end
 
---- Forgets the oldest groups of an entry, of which it keeps so many.
+--- Forgets the oldest groups of an entry, of which it keeps so many; where one is damaged, what can be reached.
 local function forget_oldest(run, n, most)
   local groups = {}
   for g in string.gmatch(call("HGET", K.plan(run.id), "n" .. n) or "", "%d+") do
     groups[#groups + 1] = g
   end
   while most > 0 and #groups >= most do
-    forget(run, table.remove(groups, 1))
+    pcall(forget, run, table.remove(groups, 1))
   end
   return groups
 end

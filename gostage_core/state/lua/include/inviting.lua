@@ -5,7 +5,7 @@ local function begin_held(run, throttle)
   enter(throttle)
   call("HDEL", K.run(run.id), "held")
   local _, _, _, set_off = reopening()
-  set_off(run)
+  soundly(run, "0", set_off, run)
 end
 
 --- Invites one that stood in line, unless it has gone elsewhere. What becomes ready has waited already, and

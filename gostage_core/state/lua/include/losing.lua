@@ -1,9 +1,10 @@
 --[[ Takes a running attempt from whoever held it, for another one to do it. ]]
 --- @include "outcome"
 
---- The answer of the operation: "taken", ready… | "later" (a timer ends it).
+--- The answer of the operation: "taken", ready… | "later" (a timer ends it). A damaged plan shows before its
+--- first write.
 local function take_back(run, r, counted, most, window)
-  local timeout = links(run, r.n).timeout
+  local timeout, stops = links(run, r.n).timeout, stopping(run, r.n)
   if timeout > 0 and now >= r.at + timeout then
     call("ZADD", K.wake(), now, run.id .. " " .. r.n .. " t") -- it died of its timeout: that is its failure
     return { "later" }
@@ -23,7 +24,7 @@ local function take_back(run, r, counted, most, window)
     settle(run, r, "f")
     jot(run.id, "action.failed", r.n, run.revision, failure)
     go_on(run, r.n, "f")
-  elseif stopping(run, r.n) then
+  elseif stops then
     settle(run, r, "k")
     jot(run.id, "action.cancelled", r.n, run.revision)
     go_on(run, r.n, "s")

@@ -11,6 +11,26 @@ local function invite_all()
   end
 end
 
+--- Adds what stands behind `n` in its sequence, up to a window. Where the plan is damaged this raises, and it
+--- shows again when the run comes to that.
+local function add_following(run, n, window, reply)
+  local l = links(run, n)
+  if links(run, l.up).mode == "p" then
+    return
+  end
+  while #reply < 2 + 2 * window and l.next ~= "0" do
+    n = l.next
+    l = links(run, n)
+    if l.mode then
+      break
+    end
+    if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 then
+      reply[#reply + 1] = n
+      reply[#reply + 1] = call("HGET", K.plan(run.id), "c" .. n)
+    end
+  end
+end
+
 --- What became ready, each with its carrier. `keep`: the chain at hand goes on with it. `group`: side
 --- by side. `chain`: one, and behind it in a sequence the next ones. An entry of another run (the one
 --- above, or below) is written with its run's id in front, and one that goes to the head of its queue behind
@@ -33,24 +53,9 @@ local function ready_reply(run, word, window, have)
     reply[#reply + 1] = (one.head and "!" or "") .. (one[1] == run.id and one[2] or one[1] .. " " .. one[2])
     reply[#reply + 1] = call("HGET", K.plan(one[1]), "c" .. one[2])
   end
-  if not single then
-    return reply
-  end
-  reply[2] = "chain"
-  local l = links(run, single)
-  if links(run, l.up).mode == "p" then
-    return reply
-  end
-  while #reply < 2 + 2 * window and l.next ~= "0" do
-    local n, sound = l.next, nil
-    sound, l = pcall(links, run, n) -- damage further on shows when the run comes to it
-    if not sound or l.mode then
-      break
-    end
-    if call("HEXISTS", K.plan(run.id), "r" .. n) == 0 then
-      reply[#reply + 1] = n
-      reply[#reply + 1] = call("HGET", K.plan(run.id), "c" .. n)
-    end
+  if single then
+    reply[2] = "chain"
+    pcall(add_following, run, single, window, reply)
   end
   return reply
 end

@@ -53,7 +53,7 @@ unpause = function(run, details)
   if call("HEXISTS", K.run(run.id), "held") == 1 then
     call("HDEL", K.run(run.id), "held")
     local _, _, begin_run = reopening()
-    begin_run(run)
+    soundly(run, "0", begin_run, run)
   end
   restate(run.id)
 end

@@ -4,26 +4,24 @@
   and edits.
 ]]
 --- @include "edits"
---- Adds stages behind the stage of `l`, and behind those that earlier actions of it have added.
-local function add_stages(run, l, outer, stages, order)
+--- Where stages go that an entry adds: its own stage, and the stage that they come behind, which may be one that an
+--- earlier action of it has added.
+local function place_of_stages(run, l, outer, order)
   local stage_of, at = l.up, outer
   while stage_of ~= "0" and at.up ~= "0" do
     stage_of = at.up
     at = links(run, stage_of)
   end
-  local before = stage_of
-  for _, stage in ipairs(stages) do
-    local following = stage_of ~= "0" and at.next or "0"
-    while following ~= "0" do
-      local f = links(run, following)
-      if f.by ~= stage_of or f.order > order then
-        break
-      end
-      before, following = following, f.next
+  links(run, "0")
+  local before, following = stage_of, stage_of ~= "0" and at.next or "0"
+  while following ~= "0" do
+    local f = links(run, following)
+    if f.by ~= stage_of or f.order > order then
+      break
     end
-    before = add_stage(run, before, stage, stage_of, order)
-    at = links(run, before)
+    before, following = following, f.next
   end
+  return stage_of, before
 end
 
 --- The answer that refuses the changes; else nil, what applies them and returns the entries whose turn has
@@ -39,12 +37,16 @@ local function replanning(run, n, l, outer)
   if no then
     return no
   end
+  local stage_of, before
+  if #stages > 0 then
+    stage_of, before = place_of_stages(run, l, outer, order)
+  end
   local function apply()
     if #actions > 0 then
       add_actions(run, l.up, n, actions)
     end
-    if #stages > 0 then
-      add_stages(run, l, outer, stages, order)
+    for _, stage in ipairs(stages) do
+      before = add_stage(run, before, stage, stage_of, order)
     end
     local over = apply_edits(run, edits)
     note_revision(run, n, details)

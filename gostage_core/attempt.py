@@ -38,16 +38,19 @@ from gostage_core.errors import (
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.failure import Failure  # noqa: TC001 - pydantic reads it with Ended
 from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
 from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
 from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
+from gostage_core.source import RedisSource
 from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
 from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
+from gostage_core.tracing.current import tracer
 from gostage_core.verdict import (
     Limit,
     end_unreadable,
@@ -107,6 +110,8 @@ class Ended:
 
     word: str
     next: Next = NOTHING
+    failure: Failure | None = None
+    """What it failed with."""
 
 
 def _this_thread() -> str:
@@ -203,6 +208,13 @@ class Executor:
 
     def _work(self, claim: Claim, have: str) -> Ended:
         entry = entry_of(claim)
+        found = tracer()
+        if found is None:
+            return self._begin(claim, entry, have)
+        origin = self._patiently(RedisSource(self._state, claim.run_id).origin)
+        return found.attempt(claim, entry, origin, lambda: self._begin(claim, entry, have))
+
+    def _begin(self, claim: Claim, entry: Entry, have: str) -> Ended:
         if entry.isolation == "process" and self._place.isolate is not None:
             return self._elsewhere(self._place.isolate, self._port(claim, entry), have)
         return self.work(claim, entry, have)
@@ -325,7 +337,7 @@ class Executor:
         answer = self._patiently(
             lambda: report_failure(self._state, claim, entry, failure, delay, missed)
         )
-        return Ended(answer.word, answer.next)
+        return Ended(answer.word, answer.next, failure)
 
     def _interrupted(self, port: AttemptPort, error: KeyboardInterrupt | SystemExit) -> Ended:
         """Give the attempt back where the worker is ending; else its body asked for an end."""

@@ -61,6 +61,7 @@ from gostage_core.verdict import (
     report_failure,
 )
 from gostage_core.waiting import waiting_arguments
+from gostage_core.whereabouts import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,9 +216,10 @@ class Executor:
         return found.attempt(claim, entry, origin, lambda: self._begin(claim, entry, have))
 
     def _begin(self, claim: Claim, entry: Entry, have: str) -> Ended:
-        if entry.isolation == "process" and self._place.isolate is not None:
-            return self._elsewhere(self._place.isolate, self._port(claim, entry), have)
-        return self.work(claim, entry, have)
+        with at(_whereabouts(claim, entry)):
+            if entry.isolation == "process" and self._place.isolate is not None:
+                return self._elsewhere(self._place.isolate, self._port(claim, entry), have)
+            return self.work(claim, entry, have)
 
     def _elsewhere(self, isolate: Isolate, port: AttemptPort, have: str) -> Ended:
         """Have the attempt done in a process of its own, which ends it unless it dies."""
@@ -367,6 +369,16 @@ class Executor:
                 logger.warning("the Redis server does not answer; asking again in %.2f s", pause)
                 machine.sleep(pause * (1 + machine.random()))
                 pause = min(pause * 2, 1.0)
+
+
+def _whereabouts(claim: Claim, entry: Entry) -> dict[str, object]:
+    """Return what log records say of the attempt."""
+    return {
+        "run": claim.run_id,
+        "stage": entry.stage,
+        "action": entry.name,
+        "attempt": claim.attempt,
+    }
 
 
 def _beyond_limit(port: AttemptPort, details: tuple[str, ...]) -> PlanLimitError:

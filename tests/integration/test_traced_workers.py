@@ -72,7 +72,7 @@ def submit(cluster: LocalCluster, wanted: Workflow) -> tuple[str, Run]:
         except RunNotFoundError:
             return None
 
-    return trace_id, eventually(found)
+    return trace_id, eventually(found, 90)
 
 
 def test_a_killed_worker_leaves_the_next_attempt_in_the_trace_of_who_sent_the_message(
@@ -80,14 +80,14 @@ def test_a_killed_worker_leaves_the_next_attempt_in_the_trace_of_who_sent_the_me
 ) -> None:
     gate = gated.Gate(tmp_path)
     trace_id, run = submit(cluster, workflow(traced.held.s(place=gate.place)))
-    eventually(lambda: gate.begun)
+    eventually(lambda: gate.begun, 90)
     worker = run.plan.actions[0].worker
     cluster.kill_worker(
         next(i for i, one in enumerate(cluster.workers) if worker.startswith(f"{one.name}."))
     )
     gate.open()
     assert run.wait(90).status is RunStatus.COMPLETED
-    (attempt,) = eventually(lambda: named(file, trace_id, "work/held"))
+    (attempt,) = eventually(lambda: named(file, trace_id, "work/held"), 90)
     assert attempt["attributes"]["gostage.attempt"] == 2
     assert attempt["attributes"]["gostage.outcome"] == "completed"
     (sent,) = named(file, trace_id, "submit order")
@@ -98,6 +98,6 @@ def test_a_killed_worker_leaves_the_next_attempt_in_the_trace_of_who_sent_the_me
 def test_what_an_isolated_body_does_is_below_its_attempt(cluster: LocalCluster, file: Path) -> None:
     trace_id, run = submit(cluster, workflow(traced.isolated.s()))
     assert run.wait(90).status is RunStatus.COMPLETED
-    (attempt,) = eventually(lambda: named(file, trace_id, "work/isolated"))
+    (attempt,) = eventually(lambda: named(file, trace_id, "work/isolated"), 90)
     (inside,) = named(file, trace_id, "inside")
     assert inside["parent_id"] == attempt["context"]["span_id"]

@@ -105,7 +105,7 @@ class Tracer:
     def attempt(self, claim: Claim, entry: Entry, origin: Origin, do: Callable[[], E]) -> E:
         """Make a span of an attempt, which *do* makes, and return how that went."""
         with self._tracer.start_as_current_span(
-            f"{entry.stage}/{entry.name}",
+            "/".join(filter(None, (entry.stage, entry.name))),
             context=_context_of(origin.trace) if origin.trace else _context_by(origin.nonce),
             kind=SpanKind.CONSUMER,
             attributes={

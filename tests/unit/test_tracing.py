@@ -16,9 +16,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from gostage_core import (
     ActionContext,
+    HookContext,
+    Middleware,
     Retry,
     RunStatus,
     RunWorkflow,
+    ScopeOutcome,
     Stage,
     WaitForSignal,
     Workflow,
@@ -200,6 +203,26 @@ def test_the_attempt_after_a_crash_is_in_the_same_trace_at_the_same_place(
     assert attributes(again)["outcome"] == "completed"
     assert attributes(again)["attempt"] == 2
     assert above(died, again, traces.one("work/ship")) == {at(traces.one("submit order"))}
+
+
+class Audit(Middleware):
+    """Have hooks of the run and of its stages."""
+
+    def before_run(self, ctx: HookContext) -> None:
+        """Begin."""
+
+    def after_stage(self, ctx: HookContext, outcome: ScopeOutcome) -> None:
+        """End."""
+
+
+def test_hooks_are_spans_of_the_stage_or_of_the_run(engine: MemoryEngine, traces: Traces) -> None:
+    wanted = workflow(pack.s())
+    wanted.use(Audit())
+    engine.execute(wanted)
+    below = traces.tree()["submit order"]
+    assert "work/pack" in below
+    assert len(below) > 2
+    assert all(name.strip("/") == name for name in below)
 
 
 def test_a_wait_of_days_leaves_the_run_in_its_trace(engine: MemoryEngine, traces: Traces) -> None:

@@ -31,6 +31,7 @@ from gostage_core.errors import (
     UnknownActionError,
     UnknownMiddlewareError,
 )
+from gostage_core.failure import Failure  # noqa: TC001 - pydantic reads it with Ended
 from gostage_core.leaving import AttemptLostError, BailSignal
 from gostage_core.middleware.hooks import Hook
 from gostage_core.onion import limited, wrapped
@@ -38,10 +39,12 @@ from gostage_core.plan import check_plan_size
 from gostage_core.planning.changes import change_arguments
 from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
+from gostage_core.source import RedisSource
 from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
 from gostage_core.store import encoded_result
 from gostage_core.timeout import OvertimeSignal, giving_up
+from gostage_core.tracing.current import tracer
 from gostage_core.verdict import (
     Limit,
     end_unreadable,
@@ -52,6 +55,7 @@ from gostage_core.verdict import (
     report_failure,
 )
 from gostage_core.waiting import waiting_arguments
+from gostage_core.whereabouts import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +105,8 @@ class Ended:
 
     word: str
     next: Next = NOTHING
+    failure: Failure | None = None
+    """What it failed with."""
 
 
 def _this_thread() -> str:
@@ -197,9 +203,17 @@ class Executor:
 
     def _work(self, claim: Claim, have: str) -> Ended:
         entry = entry_of(claim)
-        if entry.isolation == "process" and self._place.isolate is not None:
-            return self._elsewhere(self._place.isolate, self._port(claim, entry), have)
-        return self.work(claim, entry, have)
+        found = tracer()
+        if found is None:
+            return self._begin(claim, entry, have)
+        origin = self._patiently(RedisSource(self._state, claim.run_id).origin)
+        return found.attempt(claim, entry, origin, lambda: self._begin(claim, entry, have))
+
+    def _begin(self, claim: Claim, entry: Entry, have: str) -> Ended:
+        with at(_whereabouts(claim, entry)):
+            if entry.isolation == "process" and self._place.isolate is not None:
+                return self._elsewhere(self._place.isolate, self._port(claim, entry), have)
+            return self.work(claim, entry, have)
 
     def _elsewhere(self, isolate: Isolate, port: AttemptPort, have: str) -> Ended:
         """Have the attempt done in a process of its own, which ends it unless it dies."""
@@ -318,7 +332,7 @@ class Executor:
         answer = self._patiently(
             lambda: report_failure(self._state, claim, entry, failure, delay, missed)
         )
-        return Ended(answer.word, answer.next)
+        return Ended(answer.word, answer.next, failure)
 
     def _interrupted(self, port: AttemptPort, error: KeyboardInterrupt | SystemExit) -> Ended:
         """Give the attempt back where the worker is ending; else its body asked for an end."""
@@ -348,6 +362,16 @@ class Executor:
                 logger.warning("the Redis server does not answer; asking again in %.2f s", pause)
                 machine.sleep(pause * (1 + machine.random()))
                 pause = min(pause * 2, 1.0)
+
+
+def _whereabouts(claim: Claim, entry: Entry) -> dict[str, object]:
+    """Return what log records say of the attempt."""
+    return {
+        "run": claim.run_id,
+        "stage": entry.stage,
+        "action": entry.name,
+        "attempt": claim.attempt,
+    }
 
 
 def _names_an_entry(run_id: object, label: object) -> bool:

@@ -13,6 +13,7 @@ from gostage_core.naming import check_name
 from gostage_core.plan import NewRun, check_plan_size, submit_details
 from gostage_core.run_ids import checked_run_id, new_run_id
 from gostage_core.store import encoded_value
+from gostage_core.tracing.current import carrier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,6 +73,7 @@ class NewRuns:
             deadline_ms=0 if deadline is None else max(1, round(seconds(deadline) * 1000)),
             reply_to="" if reply_to is None else self._keys.checked_foreign(reply_to),
             tags=tuple(_tags(definition, tags)),
+            trace=carrier(),
             values=values,
         )
 

@@ -115,6 +115,8 @@ class NewRun:
     """``"run entry"`` that waits for it."""
     reply_to: str = ""
     """The list that gets the result."""
+    trace: str = ""
+    """The span that it is submitted in, for its attempts to be below it; empty for none."""
     tags: tuple[str, ...] = ()
     values: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -129,7 +131,7 @@ class NewRun:
             *(run_throttle(definition, self.concurrency_key), self.concurrency_key),
             *(limits.max_added_actions, limits.max_added_stages, limits.max_child_depth),
             *(self.bounds.journal, self.bounds.store_bytes, self.bounds.past_bytes),
-            *(self.bounds.grace_ms, self.details, self.reply_to),
+            *(self.bounds.grace_ms, self.details, self.reply_to, self.trace),
             *(len(self.tags), *self.tags),
             *(len(self.values), *(part for pair in self.values.items() for part in pair)),
             *before,

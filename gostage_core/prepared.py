@@ -43,6 +43,8 @@ class _Document(SparseModel):
     concurrency_key: StoreKey | None = None
     deadline: AwareDatetime | None = None
     reply_to: str = ""
+    trace: str = ""
+    """The span that it was prepared in."""
     tags: tuple[StoreKey, ...] = ()
     store: dict[StoreKey, str] = Field(default_factory=dict)
     """Values as the codec writes them: text, so that no other reader of JSON can change them."""
@@ -61,6 +63,7 @@ def prepared(new: NewRun, now: datetime | None = None) -> PreparedRun:
         concurrency_key=new.concurrency_key or None,
         deadline=deadline if new.deadline_ms else None,
         reply_to=new.reply_to,
+        trace=new.trace,
         tags=new.tags,
         store={key: value.decode("ascii") for key, value in new.values.items()},
     )
@@ -89,6 +92,7 @@ def read_prepared(text: str, bounds: Bounds, now: datetime | None = None) -> New
         concurrency_key=read.concurrency_key or "",
         deadline_ms=_left_ms(read.deadline, now or datetime.now(UTC)),
         reply_to=read.reply_to,
+        trace=read.trace,
         tags=read.tags,
         values={key: value.encode() for key, value in read.store.items()},
     )

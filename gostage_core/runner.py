@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -35,6 +36,7 @@ from gostage_core.settings import Settings
 from gostage_core.state.client import our_errors
 from gostage_core.state.operations import State
 from gostage_core.throttles import Throttles
+from gostage_core.tracing.current import carrier, submitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -185,18 +187,21 @@ class Runner(RunFinder):
             StoreUnavailableError: Redis does not answer; nothing was submitted, or it was and a
                 repeat with the same *key* or *run_id* tells.
         """
-        new = self._new.make(
-            workflow,
-            store=store,
-            run_id=run_id,
-            key=key,
-            on_conflict=on_conflict,
-            concurrency_key=concurrency_key,
-            deadline=deadline,
-            tags=tags,
-            reply_to=reply_to,
-        )
-        return self._create(new)
+        with submitting() as tell:
+            new = self._new.make(
+                workflow,
+                store=store,
+                run_id=run_id,
+                key=key,
+                on_conflict=on_conflict,
+                concurrency_key=concurrency_key,
+                deadline=deadline,
+                tags=tags,
+                reply_to=reply_to,
+            )
+            run = self._create(new)
+            tell(new.definition.id, run.run_id)
+        return run
 
     def prepare(self, workflow: Workflow | Mapping[str, Any] | str, **options: Any) -> PreparedRun:
         """Check what :meth:`submit` takes, and return it as text for :meth:`submit_prepared`.
@@ -233,9 +238,13 @@ class Runner(RunFinder):
         """
         try:
             now = self._state.machine.now()
-            return self._create(read_prepared(text, self.settings.bounds, now))
+            new = read_prepared(text, self.settings.bounds, now)
+            with submitting(new.trace) as tell:
+                run = self._create(replace(new, trace=carrier() or new.trace))
+                tell(new.definition.id, run.run_id)
         except (DefinitionError, RunError, StoreError) as error:
             raise PreparedRunError(str(error)) from error
+        return run
 
     def execute(
         self,

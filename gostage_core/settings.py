@@ -95,6 +95,9 @@ class Settings(BaseModel):
     max_losses: int = Field(default=3, ge=1, le=100)
     """How many workers an action may take with it before it fails as poison."""
 
+    log_format: Literal["text", "json"] = "text"
+    """How workers of our own log: lines for people, or one JSON object a line."""
+
     durability: Literal["none", "relaxed", "strict"] = "relaxed"
     """What the preflight asks: ``strict`` refuses a server without AOF, ``relaxed`` warns."""
 

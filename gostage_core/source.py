@@ -10,6 +10,7 @@ from gostage_core.context_port import View
 from gostage_core.damage import readable
 from gostage_core.errors import RunNotFoundError
 from gostage_core.planning.tree import read_tree
+from gostage_core.state.answers import Origin, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.status import RunStatus
 
@@ -72,6 +73,12 @@ class RedisSource:
         with self._errors():
             text = cast("bytes", self._state.client.hget(self._key("run"), "definition"))
         return workflow_head(text)
+
+    def origin(self) -> Origin:
+        """Read where the run comes from, as its trace tells."""
+        with self._errors():
+            found = self._state.client.hmget(self._key("run"), "workflow", "trace", "nonce")
+        return Origin(*(text_of(one or b"") for one in cast("list[bytes | None]", found)))
 
     def deadline_ms(self) -> int | None:
         """Read the run's deadline by the server's clock."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.waits import ChildRun, Group, SignalWait, Timer
 from gostage_core.plan import NewRun, group_arguments
+from gostage_core.tracing.current import carrier
 
 if TYPE_CHECKING:
     from gostage_core.authoring.waits import Wait
@@ -54,5 +55,6 @@ def _child(wait: ChildRun, claim: Claim, entry: Entry, settings: Settings) -> Ne
         bounds=settings.bounds,
         parent=f"{claim.run_id} {claim.entry}",
         tags=tuple(sorted(wait.definition.tags)),
+        trace=carrier(),
         values=wait.values,
     )

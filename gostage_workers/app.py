@@ -10,6 +10,7 @@ from celery import Celery
 from gostage_core.broker.app import client_settings
 from gostage_core.settings import Settings
 from gostage_workers.install import install
+from gostage_workers.json_logs import JsonLogging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,8 @@ def create_app(
         namespace=namespace,
         modules=tuple(modules) or None,
     )
-    app = Celery("gostage", set_as_current=False)
+    logs = JsonLogging if settings.log_format == "json" else None
+    app = Celery("gostage", log=logs, set_as_current=False)
     app.conf.update(worker_settings(settings))
     return install(app, settings=settings)
 

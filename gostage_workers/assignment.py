@@ -37,6 +37,8 @@ class Assignment(BaseModel):
     claim: Claim
     have: str
     """The entry that the chain at hand goes on with."""
+    trace: str = ""
+    """The span that the attempt is made in."""
 
     def lines(self, sys_path: list[str]) -> bytes:
         """Return the assignment as it is written: where to import from, then the rest."""

@@ -21,6 +21,7 @@ from gostage_core.authoring.registry import registry
 from gostage_core.errors import ConfigurationError
 from gostage_core.state.operations import State
 from gostage_core.timeout import interrupting
+from gostage_core.tracing.current import continuing
 from gostage_core.verdict import entry_of
 from gostage_workers.assignment import Assignment, Report
 from gostage_workers.launch import load_script, while_loading
@@ -168,4 +169,5 @@ def _attempt(assignment: Assignment, say: Callable[[Report], None]) -> Ended:
             yield
 
     place = Place(assignment.process, guard, resources=process_scope.attempt)
-    return Executor(State(assignment.settings), place).work(claim, entry, assignment.have)
+    with continuing(assignment.trace):
+        return Executor(State(assignment.settings), place).work(claim, entry, assignment.have)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gostage_core.authoring.registry import registry
 from gostage_core.errors import ProcessDiedError
 from gostage_core.leaving import AttemptLostError
+from gostage_core.tracing.current import carrier
 from gostage_workers.assignment import Assignment, Source
 from gostage_workers.inventory import take_inventory
 from gostage_workers.isolated_process import IsolatedProcess
@@ -78,6 +79,7 @@ class Isolation:
             process=self._process,
             claim=claim,
             have=have,
+            trace=carrier(),
         )
         return assignment.lines(sys.path)
 

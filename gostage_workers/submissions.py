@@ -21,6 +21,7 @@ from gostage_core.errors import (
 )
 from gostage_core.replies import refusal
 from gostage_core.state.keys import RUN_ID
+from gostage_core.tracing.current import continuing
 from gostage_core.values.codec import from_tree
 from gostage_workers.patience import patiently
 
@@ -80,7 +81,8 @@ def submit_for(
         "tags": wanted.get("tags") or (),
     }
     try:
-        patiently(partial(installation.runner.submit, definition, **options))
+        with continuing(_carried(request)):
+            patiently(partial(installation.runner.submit, definition, **options))
     except RunExistsError:
         # Under the id of its message it can only be the run of this very message.
         if wanted.get("run_id") and not _comes_again(request):
@@ -111,6 +113,12 @@ def _store(values: object) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise InvalidWorkflowError(f"store is an object, not {type(values).__name__}")
     return {str(key): from_tree(value) for key, value in values.items()}
+
+
+def _carried(request: Any) -> str:
+    """Return the span that a message says it was sent in, by the headers of W3C's Trace Context."""
+    fields = (getattr(request, name, None) for name in ("traceparent", "tracestate"))
+    return " ".join(one for one in fields if isinstance(one, str))
 
 
 def _comes_again(request: Any) -> bool:

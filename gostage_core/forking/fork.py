@@ -19,6 +19,7 @@ from gostage_core.state.answers import Stored
 from gostage_core.state.client import our_errors
 from gostage_core.status import RunStatus
 from gostage_core.store import encoded_value
+from gostage_core.tracing.current import carrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,7 +132,7 @@ class Fork:
             *(0, bounds.retention_ms, "", header.get("throttle", b""), header.get("group", b"")),
             *limits,
             *(bounds.journal, bounds.store_bytes, bounds.past_bytes, bounds.grace_ms),
-            *(json.dumps(details, separators=(",", ":")), ""),
+            *(json.dumps(details, separators=(",", ":")), "", carrier()),
             *(len(tags), *tags),
             *(0, "", "", "", "", 0),
         ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from gostage_core.errors import ScheduleNotFoundError
 from gostage_core.scheduling.plan import Stored
+from gostage_core.tracing.current import carrier
 
 if TYPE_CHECKING:
     from gostage_core.state.answers import Answer, Next
@@ -87,7 +89,10 @@ def trigger(state: State, stored: Stored, *, reason: str, actor: str) -> tuple[s
     """
     run_id = f"{scheduled_run_id(stored.name, state.server_ms())}-{state.machine.token(3)}"
     details = {"actor": actor, "reason": reason}
-    run = stored.new_run(run_id, state.machine.token(), state.settings.bounds, details)
+    run = replace(
+        stored.new_run(run_id, state.machine.token(), state.settings.bounds, details),
+        trace=carrier(),
+    )
     answer = state.fire(run_id, stored.name, due=None, run=run.arguments())
     if answer.word == "gone":
         raise ScheduleNotFoundError(stored.name)

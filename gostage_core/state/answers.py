@@ -65,6 +65,16 @@ class Claim:
     """Seconds until then, as of the claim."""
 
 
+class Origin(NamedTuple):
+    """What a trace tells of the run of an attempt."""
+
+    workflow: str
+    trace: str
+    """The span that the run was submitted in; empty where its submit was not traced."""
+    nonce: str
+    """Of its submit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A word, and what comes with it."""

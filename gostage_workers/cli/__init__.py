@@ -24,6 +24,7 @@ from gostage_workers.cli.schema import schema
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
 from gostage_workers.cli.submit import run, submit
 from gostage_workers.cli.throttle import throttle
+from gostage_workers.cli.watch import watch
 from gostage_workers.cli.why import why
 from gostage_workers.cli.worker import worker
 
@@ -54,7 +55,9 @@ for _command in (
     demo, dev, worker, run, submit, runs, why, schedule, throttle, graph, schema, doctor
 ):  # fmt: skip
     cli.add_command(_command)
-for _command in (messages, cancel, pause, resume, retry, signal, plan, edit, fork, delete, purge):
+for _command in (
+    watch, messages, cancel, pause, resume, retry, signal, plan, edit, fork, delete, purge
+):  # fmt: skip
     runs.add_command(_command)
 
 

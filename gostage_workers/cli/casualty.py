@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gostage_core.errors import UnavailableError
 from gostage_core.status import ActionStatus
-from gostage_workers.cli.tree import worker_name, worker_pid
+from gostage_workers.cli.plan_lines import worker_name, worker_pid
 
 if TYPE_CHECKING:
     from gostage_core.result import ActionResult, RunResult

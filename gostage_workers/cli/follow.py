@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from gostage_core.status import ActionStatus, RunStatus
-from gostage_workers.cli.output import err, note
+from gostage_workers.cli.glance import Glance
+from gostage_workers.cli.output import err
+from gostage_workers.cli.plan_lines import amount_done
 
 if TYPE_CHECKING:
     from gostage_core.result import RunResult
     from gostage_core.run import Run
-
-_NOBODY_SECONDS: Final = 5.0
-_REDRAW_SECONDS: Final = 0.1
-_SHARE_OF_READING: Final = 0.1
-"""How much of the time may go into reading the plan anew: one of 10,000 actions takes its time."""
 
 
 def follow(run: Run, timeout: float | None, hint: str) -> RunResult:
@@ -32,50 +28,25 @@ def follow(run: Run, timeout: float | None, hint: str) -> RunResult:
     Raises:
         RunTimeoutError: *timeout* seconds have passed; the run goes on.
     """
-    watch = _Watch(run, hint)
+    glance = Glance(run, hint)
     with _bar() as progress:
         bar = progress.add_task("waiting for a worker", total=None, counts="")
         for _ in run.changes(timeout):
-            result = watch.look()
+            result = glance.look()
             if result is None:
                 continue
             counted = [action.status for action in result.actions]
             done = sum(status.is_terminal for status in counted)
-            begun = sum(action.progress or 0 for action in result.actions if _runs(action.status))
             progress.update(
                 bar,
                 description=_what_runs(result),
-                completed=done + begun,
+                completed=amount_done(result.actions),
                 total=len(counted) or None,
                 counts=f"{done:,}/{len(counted):,}",
             )
             if result.status.is_terminal:
                 return result
     raise AssertionError("a run's changes end with its end or with a time-out")
-
-
-class _Watch:
-    """Reads a run's plan as often as is worth it, and says when nobody takes the run."""
-
-    def __init__(self, run: Run, hint: str) -> None:
-        self._run = run
-        self._hint = hint
-        self._began = time.monotonic()
-        self._next_look = 0.0
-
-    def look(self) -> RunResult | None:
-        """Return how the run stands, unless that was looked at just now."""
-        status = self._run.status
-        now = time.monotonic()
-        if status is RunStatus.PENDING and self._hint and now - self._began > _NOBODY_SECONDS:
-            note(self._hint)
-            self._hint = ""
-        if now < self._next_look and not status.is_terminal:
-            return None
-        result = self._run.result()
-        took = time.monotonic() - now
-        self._next_look = now + max(_REDRAW_SECONDS, took / _SHARE_OF_READING)
-        return result
 
 
 def _bar() -> Progress:

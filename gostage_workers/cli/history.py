@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gostage_core.moments import moment
 from gostage_workers.cli.output import count
-from gostage_workers.cli.tree import first_line, worker_name
+from gostage_workers.cli.plan_lines import first_line, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -97,8 +97,10 @@ class Connection:
         help="Namespace of the application.  [default: $GOSTAGE_NAMESPACE, else gostage]",
     )
 
-    def settings(self, modules: tuple[str, ...] = ()) -> Settings:
+    def settings(self, modules: tuple[str, ...] = (), **given: object) -> Settings:
         """Return the settings of the environment, with what the options say on top.
+
+        *given* are more of them, from options of one command; ``None`` says nothing.
 
         Raises:
             ConfigurationError: one that does not fit.
@@ -109,6 +111,7 @@ class Connection:
             broker_url=self.broker,
             namespace=self.namespace,
             modules=modules or None,
+            **given,
         )
         check_broker_url(settings)
         return settings

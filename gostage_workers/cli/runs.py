@@ -1,4 +1,4 @@
-"""``gostage runs``: list, show, watch."""
+"""``gostage runs``: list, show."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gostage_core.status import RunStatus
-from gostage_workers.cli.documents import entry_document, run_document, summary_document
-from gostage_workers.cli.history import Places, history_line
+from gostage_workers.cli.documents import run_document, summary_document
 from gostage_workers.cli.options import Connection, as_json, duration, takes
-from gostage_workers.cli.output import data, elapsed, note, out, show, status_text
+from gostage_workers.cli.output import data, elapsed, note, show, status_text
 from gostage_workers.cli.query import moment_ago
-from gostage_workers.cli.statuses import FAILED, INTERRUPTED
 from gostage_workers.cli.target import import_modules
 from gostage_workers.cli.tree import run_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from gostage_core.journal import JournalEntry
-    from gostage_core.run import Run
     from gostage_core.summary import RunSummary
 
 
@@ -113,51 +109,6 @@ def show_run(
         data(run_document(summary, result))
     else:
         show(run_tree(summary, result, everything=everything, traceback=traceback))
-
-
-@runs.command()
-@click.argument("run")
-@click.option(
-    "--after", type=click.IntRange(0), default=0, metavar="N", help="Go on behind entry N."
-)
-@takes(Connection)
-@as_json
-def watch(run: str, after: int, connection: Connection, json_: bool) -> None:
-    """Print the history of a run as it grows.
-
-    RUN is the id of the run. Ends when the run has ended; Ctrl-C ends the command, not the run.
-    With --json one JSON object a line. Exit status: 0 when the run has completed or bailed, 1
-    when it has failed or was cancelled.
-    """
-    handle = connection.runner().get(run)
-    places = Places(handle)
-    try:
-        for entries in _history(handle, after):
-            for entry, place in zip(entries, places.of(entries), strict=True):
-                if json_:
-                    data(entry_document(entry, place))
-                else:
-                    out.print(history_line(entry, place, places.names), soft_wrap=True)
-                after = entry.sequence
-    except KeyboardInterrupt:
-        note("to watch what comes next:")
-        note(f"  {connection.again('runs', 'watch', run, '--after', str(after))}")
-        raise click.exceptions.Exit(INTERRUPTED) from None
-    if handle.status not in (RunStatus.COMPLETED, RunStatus.BAILED):
-        raise click.exceptions.Exit(FAILED)
-
-
-def _history(run: Run, after: int) -> Iterator[list[JournalEntry]]:
-    """Yield what is new in the history whenever there is something, until the run has ended."""
-    for _ in run.changes():
-        ended = run.status.is_terminal
-        if entries := run.journal(after):
-            if entries[0].sequence > after + 1:
-                note(f"what was before entry {entries[0].sequence:,} is not kept any more")
-            after = entries[-1].sequence
-            yield entries
-        if ended:
-            return
 
 
 def _table(summaries: Iterable[RunSummary]) -> Table:

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gostage_core.status import ActionStatus
-from gostage_workers.cli.tree import worker_name
+from gostage_workers.cli.plan_lines import amount_done, worker_name
 
 if TYPE_CHECKING:
-    from gostage_core.result import ActionResult, RunResult, StageResult
+    from gostage_core.result import ActionResult, RunResult
     from gostage_workers.cli.casualty import Casualty
     from gostage_workers.cluster import LocalCluster
     from gostage_workers.cluster_worker import ClusterWorker
@@ -36,15 +36,9 @@ def _stages(result: RunResult) -> Table:
     table = _grid()
     for stage in result.stages.values():
         done = sum(action.status.is_terminal for action in stage.actions)
-        bar = ProgressBar(max(1, len(stage.actions)), _amount(stage), width=_BAR_WIDTH)
+        bar = ProgressBar(max(1, len(stage.actions)), amount_done(stage.actions), width=_BAR_WIDTH)
         table.add_row(Text(stage.name, "bold"), f"{done:>3}/{len(stage.actions)}", bar)
     return table
-
-
-def _amount(stage: StageResult) -> float:
-    done = sum(action.status.is_terminal for action in stage.actions)
-    begun = sum(one.progress or 0 for one in stage.actions if one.status is ActionStatus.RUNNING)
-    return done + begun
 
 
 def _workers(result: RunResult, cluster: LocalCluster, missing: Casualty | None) -> Table:

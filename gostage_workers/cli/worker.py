@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -18,9 +20,13 @@ from gostage_workers.cli.reach import reach
 from gostage_workers.cli.target import import_modules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from celery import Celery
 
     from gostage_core.settings import Settings
+
+logger: Final = logging.getLogger(__name__)
 
 
 @click.command()
@@ -42,6 +48,10 @@ if TYPE_CHECKING:
     "--loglevel", "-l", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
     show_default=True, help="What is logged, to standard error.",
 )  # fmt: skip
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]),
+    help="Lines for people, or a JSON object a line.  [default: $GOSTAGE_LOG_FORMAT, else text]",
+)  # fmt: skip
 @takes(Connection)
 def worker(
     modules: tuple[str, ...],
@@ -50,6 +60,7 @@ def worker(
     queues: str | None,
     hostname: str | None,
     loglevel: str,
+    log_format: str | None,
     connection: Connection,
 ) -> None:
     """Execute the actions that MODULES register.
@@ -60,15 +71,18 @@ def worker(
     same, with all of Celery's options. Ctrl-C or SIGTERM lets it finish what it is at and end; a
     second Ctrl-C ends it at once, and other workers take over what it was at.
     """
-    settings = connection.settings(modules)
+    settings = connection.settings(modules, log_format=log_format)
     import_modules(settings.modules)
     app = create_app(settings=settings)
+    say = _logging_json(app, loglevel) if settings.log_format == "json" else note
     if all(id.startswith("gostage.") for id in registry.ids()):
-        note("this worker knows no actions: name the modules that define them")
-    _check_server(settings)
+        say("this worker knows no actions: name the modules that define them")
+    _check_server(settings, say)
     options = {"--concurrency": concurrency, "--queues": queues, "--hostname": hostname}
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     argv = ["worker", f"--pool={pool}", f"--loglevel={loglevel}", *_FEWER_MESSAGES, *given]
+    if settings.log_format == "json":
+        argv.insert(0, "--quiet")  # a banner is no JSON
     raise click.exceptions.Exit(_work(app, argv))
 
 
@@ -76,13 +90,21 @@ _FEWER_MESSAGES: Final = ("--without-gossip", "--without-mingle")
 """Nothing of ours needs what Celery's workers tell each other."""
 
 
-def _check_server(settings: Settings) -> None:
+def _logging_json(app: Celery, loglevel: str) -> Callable[[str], None]:
+    """Have all that is written from now on be JSON, and return what writes a warning."""
+    app.log.setup(logging.getLevelNamesMapping()[loglevel.upper()])
+    # There Celery says, past its logging, that it stops.
+    sys.__stdout__ = None  # type: ignore[misc]
+    return logger.warning
+
+
+def _check_server(settings: Settings, say: Callable[[str], None]) -> None:
     """Refuse a server that is not fit before Celery begins; one that is away is waited for."""
     try:
         reach(settings.redis_url)
         check_server(State(settings))
     except UnavailableError as error:
-        note(f"{error}; the worker waits for it")
+        say(f"{error}; the worker waits for it")
 
 
 def _work(app: Celery, argv: list[str]) -> int:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,22 +67,61 @@ class Shell:
 
     def on_terminal(self, columns: int, *words: str) -> str:
         """Run the command on a terminal of so many columns, and return each line that it showed."""
+        with self.terminal(columns, *words) as terminal:
+            terminal.status()
+        return terminal.text
+
+    @contextlib.contextmanager
+    def terminal(self, columns: int, *words: str) -> Iterator[Terminal]:
+        """Start the command on a terminal; it is killed at the end of the block."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        environment = {**self.environment, "TERM": "xterm"}
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [*COMMAND, *words],
             cwd=self.directory,
-            env=environment,
+            env={**self.environment, "TERM": "xterm"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            shown = b"".join(_read(ours))
+        )
+        os.close(theirs)
+        terminal = Terminal(process, ours)
+        try:
+            yield terminal
+        finally:
+            process.kill()
             process.wait(SECONDS)
-        os.close(ours)
-        return "\n".join(_ESCAPES.sub("", shown.decode()).splitlines())
+            terminal.close()
+            os.close(ours)
+
+
+class Terminal:
+    """What a command shows while it runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], fd: int) -> None:
+        self.process = process
+        self._shown = bytearray()
+        self._reader = threading.Thread(target=self._take, args=(fd,), daemon=True)
+        self._reader.start()
+
+    @property
+    def text(self) -> str:
+        """All that it has shown so far, without colours and movements of the cursor."""
+        return "\n".join(_ESCAPES.sub("", self._shown.decode(errors="replace")).splitlines())
+
+    def status(self) -> int:
+        """Wait for its end, and return its exit status."""
+        status = self.process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        return status
+
+    def close(self) -> None:
+        """Take in the last of it; the process has ended."""
+        self._reader.join(SECONDS)
+
+    def _take(self, fd: int) -> None:
+        for data in _read(fd):
+            self._shown += data
 
 
 def _read(terminal: int) -> Iterator[bytes]:

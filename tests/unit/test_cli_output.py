@@ -29,8 +29,9 @@ from gostage_core.testing import context
 from gostage_workers.cli.documents import plain
 from gostage_workers.cli.logs import LogTail
 from gostage_workers.cli.output import elapsed, span
+from gostage_workers.cli.plan_lines import worker_name, worker_pid
 from gostage_workers.cli.statuses import status_of
-from gostage_workers.cli.tree import run_tree, worker_name, worker_pid
+from gostage_workers.cli.tree import run_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -115,6 +115,7 @@ def test_every_field_of_a_run_comes_back_as_it_was() -> None:
         concurrency_key="Mieter 7",
         deadline_ms=90_500,
         reply_to="answers",
+        trace="00-11111111111111111111111111111111-2222222222222222-01 vendor=value",
         tags=("a", "ü"),
         values=dict([encoded_value("total", Decimal("9.90"), 100)]),
     )

@@ -4,12 +4,12 @@
 --- nonce, key, what becomes of the run that has the key already ("join", "reject", "replace"), workflow, definition,
 --- deadline, retention, parent, throttle and group (or empty), most actions, most stages, most children in one
 --- another, entries that the journal keeps, bytes of the store, bytes of what is replaced in it, grace in ms of
---- a run that makes place for it, details, reply list, tags, values, hooks before and after, stages
+--- a run that makes place for it, details, reply list, the span that it was submitted in (or empty), tags, values, hooks before and after, stages
 local function read_run(id)
   local new = { id = id, nonce = arg(), key = arg(), on_conflict = arg(), workflow = arg(), definition = arg(),
                 deadline = number(), retention = number(), parent = arg(), throttle = arg(), group = arg(), depth = 0,
                 most_actions = arg(), most_stages = arg(), most_children = arg(), longest = arg(),
-                most_bytes = arg(), most_past = arg(), grace = number(), details = arg(), reply = arg(), tags = {}, values = {} }
+                most_bytes = arg(), most_past = arg(), grace = number(), details = arg(), reply = arg(), trace = arg(), tags = {}, values = {} }
   for i = 1, number() do
     new.tags[i] = arg()
   end
@@ -64,7 +64,7 @@ local function write_header(new)
     "most_actions", new.most_actions, "most_stages", new.most_stages, "most_children", new.most_children,
     "added_actions", 0, "added_stages", 0, "longest", new.longest, "most_bytes", new.most_bytes,
     "most_past", new.most_past)
-  for _, name in ipairs({ "reply", "throttle", "group" }) do
+  for _, name in ipairs({ "reply", "throttle", "group", "trace" }) do
     if new[name] ~= "" then
       call("HSET", K.run(id), name, new[name])
     end

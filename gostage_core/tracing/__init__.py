@@ -1,0 +1,1 @@
+"""Traces of OpenTelemetry: one for each run, from its submit to its last attempt."""

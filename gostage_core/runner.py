@@ -215,7 +215,7 @@ class Runner(RunFinder):
             raise TypeError(f"prepare() takes no option {', '.join(sorted(unknown))}")
         new = self._new.make(workflow, **given)
         self._new.arguments(new)
-        return prepared(new, self._state.machine.now())
+        return prepared(new, self._state.vault, self._state.machine.now())
 
     def submit_prepared(self, text: str) -> Run:
         """Create the run that :meth:`prepare` returned as *text*, and return its handle.
@@ -233,7 +233,8 @@ class Runner(RunFinder):
         """
         try:
             now = self._state.machine.now()
-            return self._create(read_prepared(text, self.settings.bounds, now))
+            read = read_prepared(text, self.settings.bounds, self._state.vault, now)
+            return self._create(read)
         except (DefinitionError, RunError, StoreError) as error:
             raise PreparedRunError(str(error)) from error
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from gostage_core.authoring.secret_parameters import MASK
 from gostage_core.errors import StoreError, UnknownTypeError
+from gostage_core.state.stored import SECRET_TAG
 
 if TYPE_CHECKING:
     from gostage_core.journal import JournalEntry
@@ -58,6 +60,8 @@ def plain(value: Any) -> Any:
 
 def _readable(result: RunResult, name: str) -> Any:
     try:
+        if SECRET_TAG in result.store.metadata(name).tags:
+            return MASK
         return plain(result.store[name])
     except UnknownTypeError as error:
         return f"<{error.name}, which this process does not know>"

@@ -10,6 +10,7 @@ from gostage_core.attempt import Place
 from gostage_core.duration import seconds
 from gostage_core.event_loop import close_loop
 from gostage_core.runner import Runner
+from gostage_core.sealing.vault import Vault
 from gostage_core.settings import Settings
 from gostage_core.state.operations import State
 from gostage_core.testing.engine.clock import HeldClock
@@ -109,7 +110,9 @@ class MemoryEngine:
         self.resources = GivenResources(resources or {}, factories or {}, advice, self._made)
         """What bodies find in ``ctx.resources``."""
         settings = settings or Settings(redis_url=_NOWHERE)
-        state = State(settings, MemoryClient(self.server), HeldMachine(self.clock, seed))
+        # Without keys secrets stay as they are: this server is the test's own memory.
+        vault = Vault.of(settings, keeps=True)
+        state = State(settings, MemoryClient(self.server), HeldMachine(self.clock, seed), vault)
         post = Post(settings.namespace)
         listening = InlineListening(state)
         self._tasks = Tasks(state, post, tasks or {})

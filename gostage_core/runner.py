@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gostage_core.authoring.middleware import uses_of
 from gostage_core.backpressure import check_depth, too_many_runs
 from gostage_core.broker.app import direct_line, producer_app
+from gostage_core.broker.signatures import Signer
 from gostage_core.coordinator import Coordinator
 from gostage_core.duration import seconds
 from gostage_core.errors import (
@@ -104,7 +105,8 @@ class Runner(RunFinder):
         )
         state = State(settings)
         app = app or producer_app(settings)
-        coordinator = Coordinator(app, settings.namespace, direct_line(app, settings, state.push))
+        line, signer = direct_line(app, settings, state.push), Signer.of(settings)
+        coordinator = Coordinator(app, settings.namespace, line, signer)
         self._assemble(state, coordinator.send, partial(check_depth, app, settings), middleware)
 
     @classmethod

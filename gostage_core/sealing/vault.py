@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from gostage_core.settings import Settings
 
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _FORM: Final = ("gostage", 1)
 _MARK: Final = MARK.encode()
 _HIDDEN: Final = f'"{HIDDEN}"'.encode()
@@ -83,10 +85,18 @@ class Vault:
             return data
         return self._opened(run_id, data.decode("ascii", "replace"), what or kind, kind, *names)
 
-    def document(self, run_id: str, text: bytes, *, must: bool = False) -> bytes:
+    def document(
+        self,
+        run_id: str,
+        text: bytes,
+        *,
+        must: bool = False,
+        blank: Mapping[str, object] = _NOTHING,
+    ) -> bytes:
         """Return a document with what is sealed of it in it.
 
-        Where there is no key for that it is left out, unless it *must* be there.
+        Where there is no key for that it is left out, unless it *must* be there; *blank* is then in
+        its place.
 
         Raises:
             SealedValueError: it must, and is not.
@@ -94,22 +104,29 @@ class Vault:
         """
         if _HIDDEN not in text:
             return text
-        return compact(self.fields(run_id, json.loads(text), must=must)).encode()
+        return compact(self.fields(run_id, json.loads(text), must=must, blank=blank)).encode()
 
-    def fields(self, run_id: str, data: dict[str, Any], *, must: bool = False) -> dict[str, Any]:
+    def fields(
+        self,
+        run_id: str,
+        data: dict[str, Any],
+        *,
+        must: bool = False,
+        blank: Mapping[str, object] = _NOTHING,
+    ) -> dict[str, Any]:
         """Return the fields of a document, as :meth:`document` does."""
         envelope = data.get(HIDDEN)
         if not isinstance(envelope, str) or key_of(envelope) is None:
             return data
+        clear = {name: value for name, value in data.items() if name != HIDDEN}
         try:
             hidden = self._opened(run_id, envelope, "a text", "document", canonical(data))
         except SealedValueError:
             if must:
                 raise
-            return data
+            return {**clear, **blank}
         except TamperedValueError as error:
             raise CorruptRunError(run_id, str(error)) from error
-        clear = {name: value for name, value in data.items() if name != HIDDEN}
         return {**clear, **json.loads(hidden)}
 
     def payload(self, run_id: str, payload: Any, *names: str) -> Any:

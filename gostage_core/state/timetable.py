@@ -67,13 +67,21 @@ class Timetable(Scripted):
         )  # fmt: skip
         return answer_of(reply, "created")
 
-    def scheduled(self, name: str) -> dict[str, str]:
-        """Return all that is kept of a schedule; nothing of one that is not there."""
+    def scheduled(self, name: str, *, must: bool = False) -> dict[str, str]:
+        """Return all that is kept of a schedule; nothing of one that is not there.
+
+        What is sealed and cannot be opened here is left out, unless it *must* be there.
+
+        Raises:
+            SealedValueError: it must, and is not.
+        """
         with our_errors(url=self.settings.redis_url):
             found: Any = self.client.hgetall(self.keys.of("schedule", name))
         texts = {text_of(field): value for field, value in found.items()}
         for sealed in texts.keys() & {"definition", "options"}:
-            texts[sealed] = self.vault.document(_place(name), texts[sealed], must=True)
+            blank: dict[str, object] = {"stages": []} if sealed == "definition" else {}
+            place = _place(name)
+            texts[sealed] = self.vault.document(place, texts[sealed], must=must, blank=blank)
         return {field: text_of(value) for field, value in texts.items()}
 
     def schedule_names(self) -> list[str]:

@@ -22,6 +22,7 @@ from gostage_core import Key, Runner, RunStatus, Workflow
 from gostage_core.broker.direct import NOWHERE
 from gostage_core.broker.hints import HINT_TASK
 from gostage_core.broker.quarantine import quarantine_key
+from gostage_core.sealing.keys import parse_ring
 from gostage_core.state.client import connect
 from gostage_workers import LocalCluster
 from gostage_workers.cli import cli
@@ -268,3 +269,32 @@ def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def test_the_command_makes_keys_and_counts_what_needs_them(cluster: LocalCluster) -> None:
+    made = CliRunner().invoke(cli, ["keys", "new", "third"])
+    assert made.exit_code == 0
+    assert parse_ring("", made.output).ids == ("third",)
+    workflow = Workflow("counted")
+    workflow.add_stage("s").add(poll.s(what=MARKER))
+    run = cluster.runner.submit(workflow, store={"a": "x"})
+    run.wait(timeout=60)
+    environ = {
+        "GOSTAGE_REDIS_URL": cluster.url,
+        "GOSTAGE_NAMESPACE": NAMESPACE,
+        "GOSTAGE_ENCRYPTION_KEYS": made.output.strip(),
+        "GOSTAGE_SIGNING_KEYS": SECOND,
+    }
+    told = CliRunner().invoke(cli, ["keys", "list", "--json"], env=environ)
+    rows = {row["id"]: row for row in json.loads(told.stdout)}
+    assert rows["third"] == {
+        "id": "third",
+        "does": "encrypts",
+        "live": 0,
+        "ended": 0,
+        "schedules": 0,
+    }
+    assert rows["first"]["does"] == "missing"
+    assert rows["first"]["ended"] >= 3
+    assert rows["second"] == {"id": "second", "does": "signs"}
+    shown = CliRunner().invoke(cli, ["keys", "list"], env=environ)
+    assert "missing" in shown.output
+    run.delete()

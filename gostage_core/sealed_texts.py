@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from gostage_core.sealing.places import ENVELOPE
 from gostage_core.state.client import our_errors
 from gostage_core.status import RunStatus
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from gostage_core.state.operations import State
 
-_ENVELOPE: Final = re.compile(rb"~1\.([A-Za-z0-9_-]{1,40})\.[A-Za-z0-9_-]+")
 _PAGE: Final = 500
 _HASHES: Final = ("run", "plan", "store", "meta", "inbox")
 _LISTS: Final = ("messages", "journal", "undo", "past")
@@ -94,4 +93,4 @@ class SealedTexts:
 
 
 def _keys_in(texts: Iterable[bytes]) -> Counter[str]:
-    return Counter(found.decode() for text in texts for found in _ENVELOPE.findall(text))
+    return Counter(found.decode() for text in texts for found in ENVELOPE.findall(text))

@@ -102,10 +102,13 @@ class AttemptStore(StoreReader):
         """Set *key* to a copy of *value*.
 
         Tags and properties that the key has stay unless given anew; a time to live that it has
-        ends, unless *ttl* is given. The time to live begins when the attempt is committed.
+        ends, unless *ttl* is given. The time to live begins when the attempt is committed. The tag
+        ``secret`` hides the value wherever runs are shown; where values are encrypted, an integer
+        that is put with it is too, and the server cannot count with it.
 
         Raises:
-            NotStorableError: no type of the store holds *value*, or *properties* are not JSON.
+            NotStorableError: no type of the store holds *value*, or *properties* are not JSON; or
+                it is a secret, and there are no keys to encrypt it (as the attempt is committed).
             StoreTypeError: *key* is a typed key and *value* is not of its type.
             ValueTooLargeError: encoded, it is larger than ``GOSTAGE_MAX_VALUE_BYTES``.
         """

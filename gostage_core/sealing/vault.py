@@ -18,7 +18,7 @@ from gostage_core.sealing.keys import read_ring
 from gostage_core.sealing.marks import HIDDEN, Mark, canonical, compact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gostage_core.settings import Settings
 
@@ -162,6 +162,27 @@ class Vault:
             name: self.document(run_id, text, must=must) if name[0] in _DOCUMENTS else text
             for name, text in fields.items()
         }
+
+    def anew(self, envelope: str, places: Iterable[Sequence[str]]) -> str:
+        """Return an envelope sealed with the first key, for the one of *places* that is its own.
+
+        Raises:
+            SealedValueError: its key is not among those of this process.
+            TamperedValueError: it is bound to none of them.
+        """
+        cipher = self._cipher
+        if cipher is None or key_of(envelope) == cipher.first:
+            return envelope
+        run_id = "?"
+        for run_id, *names in places:
+            bound = self._bound(run_id, *names)
+            try:
+                return cipher.seal(cipher.open(envelope, bound), bound)
+            except NotOpenedError:
+                continue
+            except UnknownKeyIdError as error:
+                raise SealedValueError(error.key_id) from None
+        raise TamperedValueError(run_id, "a text")
 
     def whole_field(self, run_id: str, name: str, text: bytes) -> bytes:
         """Return a field of a plan, *name*, with all that is sealed of it opened.

@@ -70,7 +70,9 @@ class Put:
             yield ["d", name]
         ttl = "" if self.ttl_ms is None else self.ttl_ms
         value = Value(whole(self._stored()), name, is_secret=self._is_secret())
-        properties = Whole(self.properties.encode(), "properties", name, is_json=True)
+        properties = self.properties and Whole(
+            self.properties.encode(), "properties", name, is_json=True
+        )
         yield ["p", name, value, ttl, self.tags, properties]
 
     def _is_secret(self) -> bool:

@@ -9,13 +9,17 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from gostage_core.rotation import Rotation
 from gostage_core.sealed_texts import SealedTexts
 from gostage_core.sealing.keys import new_id, new_key, read_ring
 from gostage_core.state.operations import State
 from gostage_workers.cli.options import Connection, as_json, takes
-from gostage_workers.cli.output import data, err, note, show
+from gostage_workers.cli.output import count, data, err, note, show
+from gostage_workers.cli.statuses import FAILED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gostage_core.settings import Settings
 
 _WHERE: Final = ("live", "ended", "schedules")
@@ -27,10 +31,10 @@ def keys() -> None:
 
     A key is changed without a pause: put the new one in front of GOSTAGE_ENCRYPTION_KEYS on every
     worker and producer, and keep the old one behind it. What is written from then on has the new
-    key; what is there keeps the old one until it is written anew, or its run is forgotten after
-    GOSTAGE_RETENTION. Take the old one away when `gostage keys list` counts nothing for it.
-    Schedules are written anew by `gostage schedule add --replace`. A worker that does not have a
-    key leaves what needs it to others.
+    key. What is there keeps the old one until it is written anew, by its run or by `gostage keys
+    rotate`, or its run is forgotten after GOSTAGE_RETENTION. Take the old one away when `gostage
+    keys list` counts nothing for it. A worker that does not have a key leaves what needs it to
+    others.
     """
 
 
@@ -55,7 +59,7 @@ def list_keys(connection: Connection, json_: bool) -> None:
     """
     settings = connection.settings()
     found = SealedTexts(State(settings))
-    _follow(found)
+    _follow("reading", found.count())
     rows = [*_encryption(settings, found), *_signing(settings)]
     if json_:
         data(rows)
@@ -65,11 +69,36 @@ def list_keys(connection: Connection, json_: bool) -> None:
         note("no keys are set, and nothing is encrypted")
 
 
-def _follow(found: SealedTexts) -> None:
+@keys.command()
+@click.option("--dry-run", is_flag=True, help="Count what would be encrypted anew; write nothing.")
+@takes(Connection)
+@as_json
+def rotate(dry_run: bool, connection: Connection, json_: bool) -> None:
+    """Encrypt anew, with the first key, what live runs and schedules keep under earlier ones.
+
+    Runs go on meanwhile. Safe to repeat, and to break off. Runs that have ended are left alone:
+    they leave by their retention.
+
+    Exit status: 0 when all was done, 1 when something was left as it is.
+    """
+    rotation = Rotation(State(connection.settings()), is_trial=dry_run)
+    _follow("encrypting", rotation.go())
+    if json_:
+        data({"written": rotation.written, "dry_run": dry_run, "left": rotation.left})
+    else:
+        for key, why in rotation.left.items():
+            note(f"left as it is: {key}: {why}")
+        done = "would be encrypted anew" if dry_run else "encrypted anew"
+        click.echo(f"{count(rotation.written, 'text')} {done}")
+    if rotation.left:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _follow(what: str, steps: Iterator[tuple[int, int]]) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task("reading", total=None)
-        for done, total in found.count():
+        task = progress.add_task(what, total=None)
+        for done, total in steps:
             progress.update(task, completed=done, total=total)
 
 

@@ -8,17 +8,19 @@ import hmac
 import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery
+from celery import Celery, chain
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
-from gostage_core import Key, Runner, RunStatus, Workflow
+from gostage_core import CeleryTask, Key, Runner, RunStatus, Workflow, run_signature
 from gostage_core.broker.direct import NOWHERE
 from gostage_core.broker.hints import HINT_TASK
 from gostage_core.broker.quarantine import quarantine_key
@@ -26,8 +28,11 @@ from gostage_core.sealing.keys import parse_ring
 from gostage_core.state.client import connect
 from gostage_workers import LocalCluster
 from gostage_workers.cli import cli
+from tests.support import links
 from tests.support.confidential import MARKER, Card, confidential, poll
 from tests.support.eventually import eventually
+from tests.support.legacy_app import add, app, note, sending_to
+from tests.support.legacy_worker import ROOT, LegacyWorker
 from tests.support.sealed import FIRST, SECOND, kept_by
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gostage_core.run import Run
+    from tests.support.server import RedisServer
 
 NAMESPACE = "hushed"
 KEYS = {"GOSTAGE_ENCRYPTION_KEYS": FIRST, "GOSTAGE_SIGNING_KEYS": SECOND}
@@ -51,7 +57,8 @@ def cluster(data_dir: Path) -> Iterator[LocalCluster]:
     with pytest.MonkeyPatch.context() as patch:
         for name, keys in KEYS.items():
             patch.setenv(name, keys)
-        modules = ["tests.support.confidential"]
+        patch.setenv("GOSTAGE_NAMESPACE", NAMESPACE)
+        modules = ["tests.support.confidential", "tests.support.links"]
         with LocalCluster(2, data_dir=data_dir, modules=modules, namespace=NAMESPACE) as running:
             yield running
 
@@ -103,10 +110,7 @@ def test_a_value_can_be_read_nowhere_but_by_who_has_the_key(
     cluster: LocalCluster, data_dir: Path, caplog: pytest.LogCaptureFixture, fails: bool
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, keys in KEYS.items():
-            patch.setenv(name, keys)
-        runner = cluster.runner
+    runner = cluster.runner
     run = finished(runner, confidential(fails=fails), reply_to="replies")
     assert run.status is (RunStatus.FAILED if fails else RunStatus.COMPLETED), run.result().error
     assert run.store["taken"] == run.store["written"] == MARKER
@@ -298,3 +302,43 @@ def test_the_command_makes_keys_and_counts_what_needs_them(cluster: LocalCluster
     shown = CliRunner().invoke(cli, ["keys", "list"], env=environ)
     assert "missing" in shown.output
     run.delete()
+
+
+@pytest.fixture
+def theirs(cluster: LocalCluster, tmp_path: Path) -> Iterator[None]:
+    """A worker of a project that has no keys, and knows nothing of gostage."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in KEYS:
+            patch.delenv(name)
+        worker = LegacyWorker(cluster.url, tmp_path / "theirs.log", "-c", "1", "-Q", "celery")
+    with sending_to(cluster.url), worker:
+        yield
+
+
+@pytest.mark.usefixtures("theirs")
+def test_workers_of_others_tell_ends_with_a_ticket_and_canvases_go_on(
+    cluster: LocalCluster,
+) -> None:
+    workflow = Workflow("tasks")
+    workflow.add_stage("s").add(CeleryTask("legacy.add", args=[20, 22], store_as="sum", timeout=60))
+    workflow.add_stage("t").add(CeleryTask("legacy.fails", args=["x"], timeout=60))
+    result = cluster.runner.execute(workflow, timeout=90)
+    assert result.store["sum"] == 42
+    assert result.error is not None
+    assert result.error.type == "TaskError"
+    link = run_signature(links.workflow(links.triple.s()), give="input", take="output", app=app)
+    chain(add.s(1, 1), link, note.s(where="noted")).apply_async()
+    with connect(cluster.url) as client:
+        assert json.loads(eventually(lambda: client.lpop("noted"), timeout=60)) == [6]
+
+
+def test_a_worker_refuses_what_is_unsigned_whatever_its_broker_is(server: RedisServer) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.support.other_broker", server.url, SECOND],
+        capture_output=True, text=True, timeout=150, check=False, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ran.stdout == "completed\n", ran.stderr
+    with server.client() as client:
+        (entry,) = map(json.loads, client.lrange("elsewhere.quarantine", 0, -1))
+    assert "of gostage.action: it is not signed" in entry["reason"]

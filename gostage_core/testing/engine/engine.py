@@ -91,7 +91,8 @@ class MemoryEngine:
             tasks: what is called for a ``CeleryTask``, by the name of the task; what it returns or
                 raises is the end of the task. The others wait for :meth:`finish_task`.
             middleware: of the runner, the outermost first.
-            settings: as of a worker; those that are about a server mean nothing.
+            settings: as of a worker; those that are about a server mean nothing. Without keys to
+                encrypt them secrets are kept as they are, in the memory of the test.
             seed: of all that is left to chance.
             start: what the clock shows at first.
 

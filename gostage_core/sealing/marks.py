@@ -168,8 +168,8 @@ class Document(Mark, str):
         if not self:
             return ""
         data: dict[str, Any] = json.loads(str(self))
-        hidden = {name: data[name] for name in self.fields if data.get(name)}
-        if not hidden:
+        hidden = {name: data[name] for name in self.fields if name in data}
+        if not any(hidden.values()):
             return str(self)
         for name in hidden:
             if self.stay:

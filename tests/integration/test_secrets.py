@@ -327,7 +327,8 @@ def test_workers_of_others_tell_ends_with_a_ticket_and_canvases_go_on(
     assert result.error is not None
     assert result.error.type == "TaskError"
     link = run_signature(links.workflow(links.triple.s()), give="input", take="output", app=app)
-    chain(add.s(1, 1), link, note.s(where="noted")).apply_async()
+    noted = note.s(where="noted").set(queue="celery")
+    chain(add.s(1, 1), link, noted).apply_async()
     with connect(cluster.url) as client:
         assert json.loads(eventually(lambda: client.lpop("noted"), timeout=60)) == [6]
 

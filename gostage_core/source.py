@@ -71,6 +71,17 @@ class RedisSource:
         vault, run_id = self._state.vault, self._run_id
         return vault.header(run_id, header, must=must), vault.plan(run_id, fields, must=must)
 
+    def check_keys(self) -> None:
+        """Check that what ended the run can be read here.
+
+        Raises:
+            SealedValueError: it is encrypted with a key that is not here.
+        """
+        with self._errors():
+            why = cast("bytes | None", self._state.client.hget(self._key("run"), "why"))
+        if why is not None:
+            self._state.vault.document(self._run_id, why, must=True)
+
     def workflow(self) -> WorkflowDefinition:
         """Read what the run's workflow is, without its stages."""
         with self._errors():

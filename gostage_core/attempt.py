@@ -46,7 +46,7 @@ from gostage_core.plan import check_plan_size, undo_text
 from gostage_core.planning.changes import change_arguments
 from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
-from gostage_core.sealing.marks import release_text
+from gostage_core.sealing.texts import release_text
 from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
 from gostage_core.store import encoded_result

@@ -14,14 +14,8 @@ from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stag
 from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.errors import ValueTooLargeError
 from gostage_core.order import added_places, place
-from gostage_core.sealing.marks import (
-    Initial,
-    Undo,
-    Value,
-    compact,
-    header_text,
-    spec_text,
-)
+from gostage_core.sealing.marks import Initial, Undo, Value, compact
+from gostage_core.sealing.texts import header_text, spec_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

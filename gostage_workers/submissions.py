@@ -20,7 +20,7 @@ from gostage_core.errors import (
     UnavailableError,
 )
 from gostage_core.replies import refusal
-from gostage_core.sealing.marks import reply_text
+from gostage_core.sealing.texts import reply_text
 from gostage_core.state.keys import RUN_ID
 from gostage_core.values.codec import from_tree
 from gostage_workers.patience import patiently

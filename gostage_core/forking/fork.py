@@ -15,7 +15,7 @@ from gostage_core.forking.values import value_arguments, values_at
 from gostage_core.journal import JournalEntry
 from gostage_core.planning.finding import called
 from gostage_core.planning.tree import read_tree
-from gostage_core.sealing.marks import header_text
+from gostage_core.sealing.texts import header_text
 from gostage_core.source import texts_of, workflow_head
 from gostage_core.state.answers import Stored
 from gostage_core.state.client import our_errors

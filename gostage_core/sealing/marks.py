@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Seal = Callable[..., str]
     """Seals bytes, bound to what kind of thing they are and to its names."""
 
+SPEC_FIELDS: Final = ("params", "item", "around", "compensate", "middleware")
+"""What is sealed in the text of an action, of a stage, or of a hook."""
+
 HIDDEN: Final = "~"
 """The field of a document that has what is sealed of it."""
 
@@ -194,7 +197,7 @@ class Undo(Mark, str):
         if not self:
             return ""
         spec, *others = json.loads(str(self))
-        return compact([spec_text(spec).sealed(seal), *others])
+        return compact([Document(spec, SPEC_FIELDS).sealed(seal), *others])
 
     def has_secret(self) -> bool:
         """Tell whether something of it may not be written as it is."""
@@ -216,66 +219,6 @@ class Initial(Mark, str):
     def has_secret(self) -> bool:
         """Tell whether something of it may not be written as it is."""
         return _QUOTED in self
-
-
-def spec_text(text: str) -> Document:
-    """Mark the text of an action, of a stage, or of a hook in a plan."""
-    return Document(text, ("params", "item", "around", "compensate", "middleware"))
-
-
-def header_text(text: str) -> Document:
-    """Mark the text of a workflow in the header of a run."""
-    return Document(text, ("middleware",))
-
-
-def failure_text(text: str) -> Document:
-    """Mark what is kept of a failure, whole or in short."""
-    return Document(text, ("message", "traceback", "cause"))
-
-
-def result_text(data: bytes, entry: str) -> Whole:
-    """Mark what an entry of a plan returned."""
-    return Whole(data, "result", entry)
-
-
-def scratch_text(text: str) -> Document:
-    """Mark what the hooks before a scope leave to those after it."""
-    return Document(text, ("scratch",))
-
-
-def release_text(reason: str, worker: str, *, is_ours: bool) -> Document:
-    """Mark why a worker has given an attempt back; what *is_ours* anybody may read.
-
-    The server looks at how the text begins.
-    """
-    fields = () if is_ours else ("released",)
-    return Document(compact({"released": reason, "worker": worker}), fields, stay=True)
-
-
-def reason_text(text: str) -> Document:
-    """Mark why something was done, in the words of an action."""
-    return Document(text, ("reason",))
-
-
-def reply_text(text: str) -> Document:
-    """Mark a result as the list of a producer gets it."""
-    return Document(text, ("error", "bail_reason", "store"))
-
-
-def marked(field: str, text: str) -> str | bytes:
-    """Mark what is to be a field of a plan, by its name."""
-    match field[0]:
-        case "s":
-            return spec_text(text)
-        case "e":
-            return failure_text(text)
-        case "h":
-            return scratch_text(text)
-        case "i":
-            return Initial(text)
-        case "v":
-            return result_text(text.encode(), field[1:])
-    return text
 
 
 def compact(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gostage_core.sealing.vault import Opener
+    from gostage_core.sealing.box import Opener
     from gostage_core.state.scripts import Reply
 
 

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gostage_core.sealing.marks import (
-    Document,
-    Whole,
-    failure_text,
-    reason_text,
-    result_text,
-    scratch_text,
-)
+from gostage_core.sealing.marks import Document, Whole
+from gostage_core.sealing.texts import failure_text, reason_text, result_text, scratch_text
 from gostage_core.state.answers import Claim, Stored, answer_of, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.scripted import GRACE_MS, Scripted

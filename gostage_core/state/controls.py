@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import redis
 
-from gostage_core.sealing.marks import Whole, marked, reply_text
+from gostage_core.sealing.marks import Whole
+from gostage_core.sealing.texts import marked, reply_text
 from gostage_core.state import scripts
 from gostage_core.state.answers import answer_of, text_of
 from gostage_core.state.client import our_errors

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from gostage_core.sealing.vault import Opener
+    from gostage_core.sealing.box import Opener
 
 ABSENT: Final = Stored(None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gostage_core.sealing.marks import failure_text
+from gostage_core.sealing.texts import failure_text
 from gostage_core.state.answers import (
     Answer,
     Due,

@@ -9,6 +9,8 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from celery import Celery
+from celery.signals import before_task_publish
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,10 +27,11 @@ from gostage_core.broker.signatures import (
 )
 from gostage_core.broker.task_names import FAILED_TASK, RESULT_TASK, RUN_TASK, SUBMIT_TASK
 from gostage_core.sealing.keys import parse_ring
+from gostage_workers.publishing import Publisher
 from tests.support.sealed import BOTH, FIRST, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 HOUR = 3600.0
 JSON_VALUES = st.recursive(
@@ -208,3 +211,43 @@ def test_a_link_is_signed_whoever_sends_it() -> None:
 
 def test_without_keys_nothing_is_signed() -> None:
     assert Signer.of(Settings()) is None
+
+
+class TestPublished:
+    """Messages of other tasks that actions publish."""
+
+    @pytest.fixture
+    def published(self) -> Iterator[list[dict[str, Any]]]:
+        headers: list[dict[str, Any]] = []
+
+        def note(headers_: list[dict[str, Any]] = headers, **told: Any) -> None:
+            headers_.append(told["headers"])
+
+        before_task_publish.connect(note)
+        yield headers
+        before_task_publish.disconnect(note)
+
+    def publisher(self, **options: Any) -> Publisher:
+        app = Celery("shop", broker="memory://", set_as_current=False)
+        return Publisher(app, "shop", **options)
+
+    def test_their_arguments_show_in_no_monitor_where_values_are_encrypted(
+        self, published: list[dict[str, Any]]
+    ) -> None:
+        self.publisher(hides_arguments=True)("mail", ["hush"], {"to": "hush"})
+        self.publisher()("mail", ["shown"], {})
+        assert "hush" not in str(published[0])
+        assert published[1]["argsrepr"] == "['shown']"
+
+    def test_the_end_of_a_link_is_signed_and_a_callback_has_a_ticket(
+        self, published: list[dict[str, Any]]
+    ) -> None:
+        made = self.publisher(signer=signer())
+        made("gostage.end", [], {"run_id": "r"}, task_id="id-1")
+        check(signer(), "gostage.end", published[0], [], {"run_id": "r"})
+        (callback, errback) = (
+            made._answer(RESULT_TASK, wait="r:2:1"),
+            made._answer(FAILED_TASK, wait="r:2:1", queue="shop"),
+        )
+        check(signer(), RESULT_TASK, {"id": "1"}, ["x"], callback["kwargs"])
+        check(signer(), FAILED_TASK, {"id": "1"}, ["task"], errback["kwargs"])

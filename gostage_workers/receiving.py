@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger(__name__)
 
 
-def strategy_of(installation: Installation) -> Callable[..., Any] | str:
-    """Return how messages of our own tasks are received: as Celery does, where none is signed."""
+def checked(installation: Installation) -> dict[str, Any]:
+    """Return the options of our own tasks by which their messages are checked, if they are."""
     signer = installation.signer
     if signer is None:
-        return "celery.worker.strategy:default"
-    return partial(_checking, installation, signer)
+        return {}
+    # It becomes an attribute of the task's class, and later Pythons would bind it.
+    return {"Strategy": staticmethod(partial(_checking, installation, signer))}
 
 
 def _checking(

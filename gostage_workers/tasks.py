@@ -21,7 +21,7 @@ from gostage_core.errors import RunFailedError, UnavailableError
 from gostage_core.rescuer import mark_of
 from gostage_workers.canvas_link import begin_link
 from gostage_workers.deliveries import deliver_failure, deliver_result, told_of
-from gostage_workers.receiving import strategy_of
+from gostage_workers.receiving import checked
 from gostage_workers.submissions import put_back, submit
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _register_action(app: Celery, installation: Installation) -> None:
 
     @app.task(
         name=HINT_TASK,
-        Strategy=strategy_of(installation),
+        **checked(installation),
         bind=True,
         shared=False,
         ignore_result=True,
@@ -81,16 +81,15 @@ def _register_ends(app: Celery, installation: Installation) -> None:
     the second in the worker's own process, for it takes more than a task's id: there the error is
     at hand, and is sent along.
     """
-    checked = strategy_of(installation)
 
-    @app.task(name=RESULT_TASK, ignore_result=True, Strategy=checked, **_KEPT)
+    @app.task(name=RESULT_TASK, ignore_result=True, **checked(installation), **_KEPT)
     def gostage_result(
         result: object = None, *, wait: object = None, ticket: object = None
     ) -> None:
         deliver_result(installation, wait, result)
 
     # Not bound: Celery would then take it for one that wants the id alone.
-    @app.task(name=FAILED_TASK, ignore_result=True, Strategy=checked, **_KEPT)
+    @app.task(name=FAILED_TASK, ignore_result=True, **checked(installation), **_KEPT)
     def gostage_failed(
         request: Any,
         error: BaseException | None = None,
@@ -116,18 +115,16 @@ def _register_ends(app: Celery, installation: Installation) -> None:
 
 def _register_submit(app: Celery, installation: Installation) -> None:
     """Register the task by which others submit definitions."""
-    checked = strategy_of(installation)
 
-    @app.task(name=SUBMIT_TASK, bind=True, ignore_result=True, Strategy=checked, **_KEPT)
+    @app.task(name=SUBMIT_TASK, bind=True, ignore_result=True, **checked(installation), **_KEPT)
     def gostage_submit(self: Task[Any, Any], definition: object = None, **wanted: Any) -> None:
         submit(installation, self.request, definition, wanted)
 
 
 def _register_link(app: Celery, installation: Installation) -> None:
     """Register the task whose place a run takes, and the one that ends it under the same id."""
-    checked = strategy_of(installation)
 
-    @app.task(name=RUN_TASK, bind=True, Strategy=checked, **_KEPT)
+    @app.task(name=RUN_TASK, bind=True, **checked(installation), **_KEPT)
     def gostage_run(self: Task[Any, Any], *given: Any, **wanted: Any) -> None:
         try:
             begin_link(installation, self.request, given, wanted)
@@ -136,7 +133,7 @@ def _register_link(app: Celery, installation: Installation) -> None:
         # Celery then keeps no result, and sends nothing of what comes after it.
         raise Ignore
 
-    @app.task(name=END_TASK, throws=(RunFailedError,), Strategy=checked, **_KEPT)
+    @app.task(name=END_TASK, throws=(RunFailedError,), **checked(installation), **_KEPT)
     def gostage_end(
         *, run_id: str = "", result: object = None, failure: str | None = None
     ) -> object:

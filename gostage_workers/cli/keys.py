@@ -27,7 +27,7 @@ _WHERE: Final = ("live", "ended", "schedules")
 
 @click.group()
 def keys() -> None:
-    """Make keys for encryption and signing, and see which ones are still needed.
+    """Make and change keys for encryption and signing.
 
     A key is changed without a pause: put the new one in front of GOSTAGE_ENCRYPTION_KEYS on every
     worker and producer, and keep the old one behind it. What is written from then on has the new
@@ -53,7 +53,7 @@ def new(id: str | None) -> None:
 @takes(Connection)
 @as_json
 def list_keys(connection: Connection, json_: bool) -> None:
-    """List the keys by their ids: which are set here, and how much is encrypted with each.
+    """List the keys that are set, and how much is encrypted with each.
 
     Reads all that runs keep on the server, and changes nothing.
     """
@@ -74,10 +74,10 @@ def list_keys(connection: Connection, json_: bool) -> None:
 @takes(Connection)
 @as_json
 def rotate(dry_run: bool, connection: Connection, json_: bool) -> None:
-    """Encrypt anew, with the first key, what live runs and schedules keep under earlier ones.
+    """Encrypt anew, with the first key, what live runs keep under others.
 
-    Runs go on meanwhile. Safe to repeat, and to break off. Runs that have ended are left alone:
-    they leave by their retention.
+    Schedules too. Runs go on meanwhile. Safe to repeat, and to break off. Runs that have ended are
+    left alone: they leave by their retention.
 
     Exit status: 0 when all was done, 1 when something was left as it is.
     """

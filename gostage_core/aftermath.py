@@ -36,11 +36,13 @@ class Aftermath:
             CorruptRunError: it cannot be read.
         """
         with self._reading():
-            scopes, collected, child, awaited = self._plan(*(letter + entry for letter in "nyuq"))
+            scopes, collected, child, awaited, signal = self._plan(
+                *(one + entry for one in "nyuqj")
+            )
             if child:
                 return self._of_child(child.decode(), path)
             if awaited:
-                return Outcome(delivered=self._plan(f"d{entry} {awaited.decode()}")[0])
+                return Outcome(delivered=self._delivered(entry, awaited.decode(), signal))
             if scopes:
                 return self._of_group(scopes.decode().rpartition(",")[2], collected or b"")
         return Outcome()
@@ -99,6 +101,16 @@ class Aftermath:
             child_values={name: whole(one) for name, one in stored.items()},
         )
 
+    def _delivered(self, entry: str, awaited: str, signal: bytes | None) -> bytes | None:
+        which = awaited.removeprefix("s")
+        if which.isdecimal() and signal is not None:
+            name = signal.decode().partition("\n")[0]
+            return self._state.answered(self._run_id, entry, int(which), name)
+        found = self._plan(f"d{entry} {awaited}")[0]
+        what = f"what was brought to entry {entry}"
+        vault = self._state.vault
+        return found and vault.whole(self._run_id, found, "delivery", entry, awaited, what=what)
+
     def _failure(self, entry: str) -> Failure:
         """Return the failure of an entry with its place, which the scripts do not write."""
         text, spec = self._plan(f"e{entry}", f"s{entry}")
@@ -110,10 +122,14 @@ class Aftermath:
         return replace(failure, path="/".join(filter(None, parts)), action=node["action"])
 
     def _plan(self, *names: str) -> list[bytes | None]:
-        return self._fields("plan", names)
+        opened = self._state.vault.whole_field
+        found = zip(names, self._fields("plan", names), strict=True)
+        return [None if text is None else opened(self._run_id, name, text) for name, text in found]
 
     def _header(self, *names: str) -> list[bytes | None]:
-        return self._fields("run", names)
+        opened = self._state.vault.document
+        found = self._fields("run", names)
+        return [None if text is None else opened(self._run_id, text) for text in found]
 
     def _fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         with our_errors(self._run_id, self._state.settings.redis_url):

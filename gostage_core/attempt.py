@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,8 @@ from gostage_core.errors import (
     CorruptRunError,
     GostageError,
     InvalidActionError,
+    SealedValueError,
+    StoreError,
     StoreUnavailableError,
     UnknownActionError,
     UnknownMiddlewareError,
@@ -39,6 +41,7 @@ from gostage_core.plan import check_plan_size
 from gostage_core.planning.changes import change_arguments
 from gostage_core.port import AttemptPort
 from gostage_core.resources import NoResources
+from gostage_core.sealing.texts import release_text
 from gostage_core.source import RedisSource
 from gostage_core.state.answers import NOTHING, Claim, CommitParts, Next
 from gostage_core.state.keys import RUN_ID
@@ -202,6 +205,11 @@ class Executor:
             return Ended(self._patiently(partial(end_unreadable, self._state, claim, error)))
 
     def _work(self, claim: Claim, have: str) -> Ended:
+        try:
+            spec = self._state.vault.document(claim.run_id, claim.spec, must=True)
+        except SealedValueError as error:
+            return self._leave(claim, error)
+        claim = replace(claim, spec=spec)
         entry = entry_of(claim)
         found = tracer()
         if found is None:
@@ -289,8 +297,7 @@ class Executor:
                 changes = port.context.store.arguments()
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
-        answer = self._patiently(lambda: self._state.wait(port.claim, changes=changes, parts=parts))
-        return self._ended(port, answer)
+        return self._ended(port, lambda: self._state.wait(port.claim, changes=changes, parts=parts))
 
     def _commit(
         self, port: AttemptPort, value: Any, have: str, bail: BailSignal | None = None
@@ -299,8 +306,7 @@ class Executor:
             parts = self._parts(port, value, bail)
         except Exception as error:  # noqa: BLE001 - made of what a body left, which may be anything
             return self._fail(port, error)
-        answer = self._patiently(lambda: self._state.commit(port.claim, have=have, parts=parts))
-        return self._ended(port, answer)
+        return self._ended(port, lambda: self._state.commit(port.claim, have=have, parts=parts))
 
     def _parts(self, port: AttemptPort, value: Any, bail: BailSignal | None) -> CommitParts:
         entry, store = port.entry, port.context.store
@@ -316,8 +322,12 @@ class Executor:
             planned=change_arguments(port, self._limit),
         )
 
-    def _ended(self, port: AttemptPort, answer: Answer) -> Ended:
-        """Take the answer of the server; what it refuses is the attempt's failure."""
+    def _ended(self, port: AttemptPort, end: Callable[[], Answer]) -> Ended:
+        """Have the server *end* the attempt; what cannot be sent or is refused is its failure."""
+        try:
+            answer = self._patiently(end)
+        except StoreError as error:
+            return self._fail(port, error)
         if answer.word in ("refused", "full"):
             return self._fail(port, port.misfit(answer))
         if answer.word in REFUSALS:
@@ -343,10 +353,11 @@ class Executor:
 
     def _leave(self, claim: Claim, error: GostageError) -> Ended:
         logger.warning("run %s: left to a worker that agrees: %s", claim.run_id, error)
-        return self._release(claim, _UNKNOWN_DELAY, str(error))
+        is_ours = not isinstance(error, InvalidActionError)  # that one has words of validators
+        return self._release(claim, _UNKNOWN_DELAY, str(error), is_ours=is_ours)
 
-    def _release(self, claim: Claim, delay: float, reason: str) -> Ended:
-        details = json.dumps({"released": reason[:2000], "worker": self._place.process})
+    def _release(self, claim: Claim, delay: float, reason: str, *, is_ours: bool = True) -> Ended:
+        details = release_text(reason[:2000], self._place.process, is_ours=is_ours)
         answer = self._patiently(lambda: self._state.release(claim, delay=delay, reason=details))
         return Ended(answer.word, answer.next)
 

@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from gostage_core.broker.direct import NOWHERE, Trail
 from gostage_core.broker.hints import HINT_TASK
+from gostage_core.broker.signatures import signed_link
 from gostage_core.broker.transport import HEAD_HEADER
 from gostage_core.errors import BrokerUnavailableError, StoreUnavailableError
 from gostage_core.plan import Carrier
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from gostage_core.broker.direct import DirectLine, Link
+    from gostage_core.broker.signatures import Signer
     from gostage_core.state.answers import Next, Ready
 
 logger: Final = logging.getLogger(__name__)
@@ -38,10 +40,17 @@ class Coordinator:
     its work taken.
     """
 
-    def __init__(self, app: Celery, queue: str, line: DirectLine | None = None) -> None:
-        """Publish through *app*, or where it is allowed over *line*."""
+    def __init__(
+        self,
+        app: Celery,
+        queue: str,
+        line: DirectLine | None = None,
+        signer: Signer | None = None,
+    ) -> None:
+        """Publish through *app*, or where it is allowed over *line*; signed by *signer*."""
         self._app = app
         self._line = line
+        self._signer = signer
         self.queue = queue
 
     def send(
@@ -118,8 +127,12 @@ class Coordinator:
         with _our_errors(), self._app.producer_or_acquire() as producer:
             for links in chains:
                 *tail, link = links
+                own = link["options"].get("headers") or {}
                 self._app.signature(link).apply_async(
-                    chain=tail or None, headers=headers, producer=producer, **trail._asdict()
+                    chain=tail or None,
+                    headers={**own, **headers},
+                    producer=producer,
+                    **trail._asdict(),
                 )
 
     def _link(self, run_id: str, ready: Ready) -> Link:
@@ -135,7 +148,7 @@ class Coordinator:
             options["priority"] = carrier.priority
         if carrier.timeout is not None:
             options["time_limit"] = carrier.timeout + _HARD_LIMIT_GRACE
-        return {
+        link = {
             "task": HINT_TASK,
             "args": [ready.run_id or run_id, ready.entry],
             "kwargs": {},
@@ -143,6 +156,7 @@ class Coordinator:
             "subtask_type": None,
             "immutable": True,
         }
+        return link if self._signer is None else signed_link(link, self._signer)
 
 
 @contextmanager

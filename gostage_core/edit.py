@@ -83,8 +83,9 @@ class Edit:
         Raises:
             RunNotFoundError: no such run.
             RunStateError: it has ended, or is about to.
+            SealedValueError: something of it is encrypted with a key that is not here.
         """
-        header, fields = RedisSource(self._state, self._run_id).plan()
+        header, fields = RedisSource(self._state, self._run_id).plan(must=True)
         with readable(self._run_id, "header"):
             status = status_of(self._run_id, header["status"], header["schema"])
             stop = header.get("stop", b"").decode()

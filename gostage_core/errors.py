@@ -20,6 +20,8 @@
     │   ├── UnknownTypeError            a value of a class that nothing registered here
     │   ├── NotStorableError            (also TypeError) a value that no type of the store can hold
     │   ├── CorruptValueError           bytes that no version of the codec wrote
+    │   │   └── TamperedValueError      sealed bytes that were changed, or moved to another place
+    │   ├── SealedValueError            sealed with a key that this process does not have; .key_id
     │   ├── KeyConflictError            merge(on_conflict="error") met keys that exist
     │   ├── ValueTooLargeError          .limit .size, and the setting that raises it
     │   └── StoreFullError              a whole store, which may grow no more; .limit
@@ -232,6 +234,35 @@ class NotStorableError(StoreError, TypeError):
 
 class CorruptValueError(StoreError):
     """Stored bytes that cannot be decoded."""
+
+
+class TamperedValueError(CorruptValueError):
+    """What is sealed was changed, or stands where it was not written."""
+
+    def __init__(self, run_id: str, what: str) -> None:
+        super().__init__(run_id, what)
+        self.run_id = run_id
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} of run {self.run_id!r} does not open: somebody has changed it, or put "
+            f"it there from another run or key; restore it, or write it anew"
+        )
+
+
+class SealedValueError(StoreError):
+    """What is asked for is sealed with a key that this process does not have."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(key_id)
+        self.key_id = key_id
+
+    def __str__(self) -> str:
+        return (
+            f"it is encrypted with the key {self.key_id!r}, which this process does not have; add "
+            f"that key to GOSTAGE_ENCRYPTION_KEYS"
+        )
 
 
 class KeyConflictError(StoreError):

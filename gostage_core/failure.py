@@ -10,6 +10,7 @@ from typing import Any, Final
 _MESSAGE_LIMIT: Final = 8_000
 _TRACEBACK_LIMIT: Final = 48_000
 _CAUSES: Final = 8
+_ENCRYPTED: Final = "(encrypted, and this process has no key for it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Failure:
             text = f"lost its worker {data['lost']} times; it is not tried again"
             return cls("PoisonedError", text, attempt=data["attempt"])
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        known.setdefault("message", _ENCRYPTED)
         if isinstance(known.get("cause"), dict):
             known["cause"] = cls.from_data(known["cause"])
         return cls(**known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gostage_core.damage import readable
@@ -12,7 +13,11 @@ from gostage_core.errors import HistoryLostError
 from gostage_core.state.client import our_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gostage_core.state.operations import State
+
+    Opened = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,10 @@ class JournalEntry:
     """What else is known: attempt, worker, failure, what was added."""
 
     @classmethod
-    def from_text(cls, sequence: int, text: bytes) -> JournalEntry:
-        """Read one item of the journal."""
+    def from_text(cls, sequence: int, text: bytes, opened: Opened) -> JournalEntry:
+        """Read one item of the journal, whose details are *opened* where they are sealed."""
         at, kind, entry, revision, details = json.loads(text)
-        change = dict(details) if isinstance(details, dict) else {}
+        change = dict(opened(details)) if isinstance(details, dict) else {}
         by = change.get("by")
         actor = change.pop("actor", f"action {by}" if by else "engine")
         return cls(
@@ -70,7 +75,8 @@ def read_journal(state: State, run_id: str, after: int) -> list[JournalEntry]:
                 f"{forgotten + 1:,}",
             )
         first = max(after, forgotten) + 1
-        return [JournalEntry.from_text(i, text) for i, text in enumerate(texts, first)]
+        told = partial(state.vault.details, run_id)
+        return [JournalEntry.from_text(i, text, told) for i, text in enumerate(texts, first)]
 
 
 def _read(state: State, run_id: str, after: int) -> tuple[int, list[bytes]]:

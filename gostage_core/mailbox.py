@@ -46,7 +46,9 @@ def read_messages(
     page = _FIRST_PAGE
     while texts := _read_page(state, run_id, after, min(until, after + page)):
         with readable(run_id, "messages"):
-            messages = [Message.from_text(after + i, text) for i, text in enumerate(texts, 1)]
+            messages = [
+                Message.from_text(after + i, text, state.vault) for i, text in enumerate(texts, 1)
+            ]
         yield from messages
         after += len(texts)
         page = _next_page(texts)

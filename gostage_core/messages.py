@@ -6,12 +6,15 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.authoring.json_tree import check_depth, expanded_size
 from gostage_core.errors import InvalidKeyError, NotStorableError, ValueTooLargeError
 from gostage_core.naming import fault_of
 from gostage_core.values.refusals import type_name
+
+if TYPE_CHECKING:
+    from gostage_core.sealing.vault import Vault
 
 _INSTEAD: Final = "put such values into the store, and send the key"
 
@@ -46,12 +49,12 @@ class Message:
     context: MessageContext
 
     @classmethod
-    def from_text(cls, sequence: int, text: bytes) -> Message:
-        """Read one item of a run's messages."""
+    def from_text(cls, sequence: int, text: bytes, vault: Vault) -> Message:
+        """Read one item of a run's messages, whose payload *vault* opens where it is sealed."""
         at, kind, payload, workflow, stage, action, attempt, run_id = json.loads(text)
         return cls(
             type=kind,
-            payload=payload,
+            payload=vault.payload(run_id, payload, kind, stage, action),
             at=datetime.fromtimestamp(at / 1000, UTC),
             context=MessageContext(workflow, stage, action, attempt, run_id, sequence),
         )

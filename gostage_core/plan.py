@@ -14,9 +14,11 @@ from gostage_core.authoring.middleware import around_of, has_run_hooks, has_stag
 from gostage_core.authoring.waits import NO_ITEM
 from gostage_core.errors import ValueTooLargeError
 from gostage_core.order import added_places, place
+from gostage_core.sealing.marks import Initial, Undo, Value, compact
+from gostage_core.sealing.texts import header_text, spec_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gostage_core.authoring.definition import (
         ActionDefinition,
@@ -50,7 +52,7 @@ class Carrier(NamedTuple):
         parts: list[object] = list(self)
         while parts[-1] is None:
             parts.pop()
-        return _compact(parts)
+        return compact(parts)
 
     @classmethod
     def from_text(cls, text: bytes) -> Carrier:
@@ -133,11 +135,15 @@ class NewRun:
             *(self.bounds.journal, self.bounds.store_bytes, self.bounds.past_bytes),
             *(self.bounds.grace_ms, self.details, self.reply_to, self.trace),
             *(len(self.tags), *self.tags),
-            *(len(self.values), *(part for pair in self.values.items() for part in pair)),
+            *(len(self.values), *self._values()),
             *before,
             *after,
             *stage_arguments(definition.stages, Surroundings.of(definition)),
         ]
+
+    def _values(self) -> Iterator[object]:
+        for key, data in self.values.items():
+            yield from (key, Value(data, key))
 
 
 def submit_details(definition: WorkflowDefinition) -> str:
@@ -147,7 +153,8 @@ def submit_details(definition: WorkflowDefinition) -> str:
 
 def workflow_header(definition: WorkflowDefinition) -> str:
     """Return a workflow without its stages, as the run's header keeps it."""
-    return _compact(definition.model_dump(mode="json", exclude={"stages"}, exclude_none=True))
+    tree = definition.model_dump(mode="json", exclude={"stages"}, exclude_none=True)
+    return header_text(compact(tree))
 
 
 def stage_arguments(
@@ -177,7 +184,7 @@ def one_stage_arguments(
         marks["around"] = wrapped
     return [
         stage.id,
-        _compact({"id": stage.id, **spec, **marks, **({"off": 1} if state else {})}),
+        spec_text(compact({"id": stage.id, **spec, **marks, **({"off": 1} if state else {})})),
         "p" if stage.parallel else "s",
         stage.max_parallel or FAN_OUT,
         stage.join or 0,
@@ -233,7 +240,7 @@ def entry_texts(action: ActionDefinition, marks: Mapping[str, Any]) -> tuple[str
     limits = str(round((timeout or 0) * 1000))
     if action.deadline is not None:
         limits += f"D{max(1, round(action.deadline * 1000))}"
-    return _compact(spec), carrier.to_text(), limits, throttle
+    return spec_text(compact(spec)), carrier.to_text(), limits, throttle
 
 
 def run_throttle(definition: WorkflowDefinition, key: str) -> str:
@@ -256,7 +263,7 @@ UNDO_STAGE: Final = "gostage.compensation"
 
 def undo_stage() -> str:
     """Return the text of that stage."""
-    return _compact({"id": UNDO_STAGE, "name": "Compensation", "added_by": UNDO_STAGE})
+    return compact({"id": UNDO_STAGE, "name": "Compensation", "added_by": UNDO_STAGE})
 
 
 def undo_text(entry: Entry, undo: ActionDefinition) -> str:
@@ -264,12 +271,12 @@ def undo_text(entry: Entry, undo: ActionDefinition) -> str:
     marks = _inherited(entry)
     marks.pop("depth", None)
     own = {**marks, "stage": UNDO_STAGE, "order": place(1), "undoes": entry.path}
-    return _compact(entry_texts(undo, own))
+    return Undo(compact(entry_texts(undo, own)))
 
 
 def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
     """Return the entries that *owner* waits for, as the scripts read them."""
-    details = _compact({"by": owner.path})
+    details = compact({"by": owner.path})
     first = group.members[0].label if group.members else ""
     arguments: list[object] = [
         "group",
@@ -278,7 +285,7 @@ def group_arguments(group: Group, owner: Entry, entry_id: str) -> list[object]:
         group.limit or FAN_OUT,
         group.quorum or 0,
         "w" if group.on_failure == "wait_all" else "f",
-        _compact({"of": entry_id, "label": first if len(group.members) == 1 else ""}),
+        compact({"of": entry_id, "label": first if len(group.members) == 1 else ""}),
         int(group.collect),
         group.keeps or 0,
         len(group.members),
@@ -304,7 +311,7 @@ def _member_arguments(
     if group.collect and member.actions:
         collected = {**marks, "stage": owner.stage, "order": places[-1], "last": 1, "collect": 1}
         parts[-5:] = [*entry_texts(member.actions[-1], collected), ""]
-    return [_compact({"of": entry_id, "label": member.label}), *parts]
+    return [compact({"of": entry_id, "label": member.label}), *parts]
 
 
 def _inherited(entry: Entry) -> dict[str, Any]:
@@ -354,7 +361,7 @@ def _hook(
 ) -> tuple[str, str]:
     params = {"hook": name, "uses": [use.model_dump(mode="json") for use in uses], "outer": outer}
     spec = {"action": HOOK, "params": params, "name": name, "stage": stage_id, "order": order}
-    return _compact(spec), Carrier(name).to_text()
+    return spec_text(compact(spec)), Carrier(name).to_text()
 
 
 def check_plan_size(what: str, arguments: Iterable[object], limit: int) -> None:
@@ -380,9 +387,5 @@ def _initial(stage: StageDefinition) -> str:
         return ""
     pairs: list[str] = []
     for key, tree in stage.initial.items():
-        pairs += [key, _compact(tree)]
-    return _compact(pairs)
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+        pairs += [key, compact(tree)]
+    return Initial(compact(pairs))

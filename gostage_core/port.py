@@ -21,6 +21,7 @@ from gostage_core.messages import check_type, payload_text
 from gostage_core.planning.guard import Guard, refusal_details
 from gostage_core.resources import NoResources
 from gostage_core.source import RedisSource
+from gostage_core.state.answers import Stored
 from gostage_core.store import AttemptStore, encoded_result, stored_type
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gostage_core.authoring.waits import HookStart, Outcome
     from gostage_core.entry import Entry
     from gostage_core.planning.tree import Tree
-    from gostage_core.state.answers import Answer, Claim, Stored
+    from gostage_core.state.answers import Answer, Claim
     from gostage_core.state.operations import State
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class AttemptPort:
                 self.source,
                 place=f"{entry.stage}:{entry.order}",
                 value_limit=state.settings.max_value_bytes,
-                whole=claim.store,
+                whole=_small_store(state, claim),
                 shared=claim.shared,
             ),
             port=self,
@@ -188,7 +189,11 @@ class AttemptPort:
 
     def answer(self, which: int, name: str) -> bytes | None:
         """Read what became of a wait of the entry for a signal."""
-        return self.remembered(f"s{which}")
+        claim = self.claim
+        found: bytes | None = self._patiently(
+            lambda: self._state.answered(claim.run_id, claim.entry, which, name)
+        )
+        return found
 
     def remembered(self, what: str) -> bytes | None:
         """Read what the entry remembers under a name."""
@@ -228,3 +233,13 @@ class AttemptPort:
             return StoreFullError(self.claim.run_id, int(answer.details[0]))
         key, kind = answer.details
         return StoreTypeError(key, _WANTED[kind], stored_type(self.source.read([key])[0]))
+
+
+def _small_store(state: State, claim: Claim) -> dict[str, Stored] | None:
+    """Return the store that came along with a claim, whose values are opened when they are read."""
+    if claim.store is None:
+        return None
+    opener = state.vault.opener
+    return {
+        key: Stored(value, opener=opener(claim.run_id, key)) for key, value in claim.store.items()
+    }

@@ -12,11 +12,15 @@ from gostage_core.authoring.definition import WorkflowDefinition
 from gostage_core.authoring.definition_fields import Identifier, StoreKey
 from gostage_core.authoring.problems import listing, problem_lines
 from gostage_core.authoring.sparse import SparseModel
-from gostage_core.errors import InvalidWorkflowError
+from gostage_core.errors import CorruptRunError, InvalidWorkflowError
 from gostage_core.plan import NewRun, submit_details
+from gostage_core.sealing.marks import Document
 
 if TYPE_CHECKING:
     from gostage_core.bounds import Bounds
+    from gostage_core.sealing.vault import Vault
+
+_SEALED: Final = ("definition", "store")
 
 _AT_ONCE: Final = 1
 """Milliseconds until a deadline that has passed: none at all would be no deadline."""
@@ -50,8 +54,12 @@ class _Document(SparseModel):
     """Values as the codec writes them: text, so that no other reader of JSON can change them."""
 
 
-def prepared(new: NewRun, now: datetime | None = None) -> PreparedRun:
-    """Return a run that is to be created as text; its deadline counts from *now* on."""
+def prepared(new: NewRun, vault: Vault, now: datetime | None = None) -> PreparedRun:
+    """Return a run that is to be created as text; its deadline counts from *now* on.
+
+    Raises:
+        NotStorableError: there is a secret in it, and *vault* has no keys.
+    """
     deadline = (now or datetime.now(UTC)) + timedelta(milliseconds=new.deadline_ms)
     document = _Document(
         format=1,
@@ -68,10 +76,11 @@ def prepared(new: NewRun, now: datetime | None = None) -> PreparedRun:
         store={key: value.decode("ascii") for key, value in new.values.items()},
     )
     text = json.dumps(document.model_dump(), default=datetime.isoformat, separators=(",", ":"))
-    return PreparedRun(new.run_id, text)
+    (sealed,) = vault.sealed(new.run_id, [Document(text, _SEALED)])
+    return PreparedRun(new.run_id, str(sealed))
 
 
-def read_prepared(text: str, bounds: Bounds, now: datetime | None = None) -> NewRun:
+def read_prepared(text: str, bounds: Bounds, vault: Vault, now: datetime | None = None) -> NewRun:
     """Return the run that :func:`prepared` wrote, whatever actions this process knows.
 
     The actions were checked where it was written; a worker that does not know them leaves them to
@@ -79,8 +88,9 @@ def read_prepared(text: str, bounds: Bounds, now: datetime | None = None) -> New
 
     Raises:
         InvalidWorkflowError: it is not such a text; lists every problem with its place.
+        SealedValueError: it is sealed with a key that *vault* does not have.
     """
-    read = _document(text)
+    read = _document(text, vault)
     return NewRun(
         run_id=read.run_id,
         nonce=read.nonce,
@@ -98,10 +108,15 @@ def read_prepared(text: str, bounds: Bounds, now: datetime | None = None) -> New
     )
 
 
-def _document(text: str) -> _Document:
+def _document(text: str, vault: Vault) -> _Document:
     try:
         # Pydantic's own parser refuses halves of surrogate pairs, which values may have.
-        return _Document.model_validate(json.loads(text))
+        read = json.loads(text)
+        if isinstance(read, dict):
+            read = vault.fields(str(read.get("run_id")), read, must=True)
+        return _Document.model_validate(read)
+    except CorruptRunError as error:
+        fault = error.detail
     except ValidationError as error:
         fault = listing(problem_lines(error))
     except (ValueError, TypeError, RecursionError) as error:

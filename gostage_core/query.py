@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from gostage_core.sealing.vault import Vault
     from gostage_core.state.operations import State
     from gostage_core.status import RunStatus
     from gostage_core.summary import RunSummary
@@ -95,11 +96,11 @@ def _from(state: State, index: str, cursor: str | None) -> Iterator[RunSummary]:
             for run_id in names:
                 pipeline.hgetall(state.keys.of("run", run_id))
             headers = pipeline.execute(raise_on_error=False)
-            yield from _summaries(zip(names, headers, strict=True))
+            yield from _summaries(state.vault, zip(names, headers, strict=True))
             start += _PAGE
 
 
-def _summaries(headers: Iterable[tuple[str, Any]]) -> Iterator[RunSummary]:
+def _summaries(vault: Vault, headers: Iterable[tuple[str, Any]]) -> Iterator[RunSummary]:
     """Yield what can be read: a damaged run does not hide the others, and tells when asked for."""
     for run_id, header in headers:
         if header == {}:
@@ -107,6 +108,6 @@ def _summaries(headers: Iterable[tuple[str, Any]]) -> Iterator[RunSummary]:
         try:
             if isinstance(header, Exception):
                 raise CorruptRunError(run_id, str(header))
-            yield summary_of(run_id, texts_of(header))
+            yield summary_of(run_id, vault.header(run_id, texts_of(header)))
         except CorruptRunError as error:
             logger.warning("%s; it is not listed", error)

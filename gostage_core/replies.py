@@ -1,4 +1,10 @@
-"""What a producer gets on the list that it names: the result of its run, or why there is none."""
+"""What a producer gets on the list that it names: the result of its run, or why there is none.
+
+Where values are encrypted, all but the run's id and its status are in the field ``~``, an envelope
+as ``sealing/cipher.py`` writes it. Bound to it is JSON without spaces, in ASCII: ``["gostage",1,
+namespace,run id,"document",clear]``. There ``clear`` is a text: the other fields as JSON, likewise,
+sorted by name. Of a refused submit that named no run id, the run id is empty.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def send_reply(state: State, run_id: str) -> None:
-    """Put the result of a run that has ended onto the lists that are to get it, once each."""
+    """Put the result of a run that has ended onto the lists that are to get it, once each.
+
+    Raises:
+        SealedValueError: it is encrypted, and this process does not have its key.
+    """
+    source = RedisSource(state, run_id)
+    source.check_keys()
     result = Run(state, run_id).result()
     error = result.error
     head = {
@@ -24,7 +36,7 @@ def send_reply(state: State, run_id: str) -> None:
         and {"type": error.type, "message": error.message, "path": error.path, "text": str(error)},
         "bail_reason": result.bail_reason,
     }
-    values = RedisSource(state, run_id).dump()
+    values = source.dump()
     # What the store holds is JSON text already.
     store = (f"{json.dumps(key)}: {whole(one).decode()}" for key, one in sorted(values.items()))
     state.reply(run_id, f'{json.dumps(head)[:-1]}, "store": {{{", ".join(store)}}}}}')

@@ -10,6 +10,7 @@ from gostage_core.errors import (
     BrokerUnavailableError,
     CorruptRunError,
     CorruptScheduleError,
+    SealedValueError,
     StoreUnavailableError,
 )
 from gostage_core.failure import Failure
@@ -287,6 +288,8 @@ class Rescuer:
             raise
         except BrokerUnavailableError as error:
             logger.warning("a message is sent later: %s", error)
+        except SealedValueError as error:
+            logger.warning("left to a worker that has the key: %s", error)
         except (CorruptRunError, CorruptScheduleError) as error:
             logger.error("%s; it is left alone for now", error)
             aside()

@@ -229,7 +229,7 @@ class RunView:
             )
         if not header:
             raise RunNotFoundError(self.run_id)
-        return header
+        return self._state.vault.header(self.run_id, header)
 
     def _key(self, name: str) -> str:
         return self._state.keys.of(name, self.run_id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gostage_core.authoring.middleware import uses_of
 from gostage_core.backpressure import check_depth, too_many_runs
 from gostage_core.broker.app import direct_line, producer_app
+from gostage_core.broker.signatures import Signer
 from gostage_core.coordinator import Coordinator
 from gostage_core.duration import seconds
 from gostage_core.errors import (
@@ -106,7 +107,8 @@ class Runner(RunFinder):
         )
         state = State(settings)
         app = app or producer_app(settings)
-        coordinator = Coordinator(app, settings.namespace, direct_line(app, settings, state.push))
+        line, signer = direct_line(app, settings, state.push), Signer.of(settings)
+        coordinator = Coordinator(app, settings.namespace, line, signer)
         self._assemble(state, coordinator.send, partial(check_depth, app, settings), middleware)
 
     @classmethod
@@ -220,7 +222,7 @@ class Runner(RunFinder):
             raise TypeError(f"prepare() takes no option {', '.join(sorted(unknown))}")
         new = self._new.make(workflow, **given)
         self._new.arguments(new)
-        return prepared(new, self._state.machine.now())
+        return prepared(new, self._state.vault, self._state.machine.now())
 
     def submit_prepared(self, text: str) -> Run:
         """Create the run that :meth:`prepare` returned as *text*, and return its handle.
@@ -238,7 +240,7 @@ class Runner(RunFinder):
         """
         try:
             now = self._state.machine.now()
-            new = read_prepared(text, self.settings.bounds, now)
+            new = read_prepared(text, self.settings.bounds, self._state.vault, now)
             with submitting(new.trace) as tell:
                 run = self._create(replace(new, trace=carrier() or new.trace))
                 tell(new.definition.id, run.run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,7 +10,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FieldSerializationInfo,
+    SecretStr,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 
 
 PREFIX: Final = "GOSTAGE_"
+FOR_OUR_PROCESS: Final = "for a process of ours"
+"""The context in which settings are written out with the keys in them."""
+
 _OF_OUR_PROCESSES: Final = frozenset({"GOSTAGE_LAUNCH"})
 """Variables with which processes of ours start one another; they are no settings."""
 
@@ -101,6 +108,22 @@ class Settings(BaseModel):
     durability: Literal["none", "relaxed", "strict"] = "relaxed"
     """What the preflight asks: ``strict`` refuses a server without AOF, ``relaxed`` warns."""
 
+    encryption_keys: SecretStr | None = None
+    """Keys by which values and parameters are encrypted: ``id:base64``, separated by commas. The
+    first one encrypts, all of them decrypt."""
+
+    encryption_keys_file: Path | None = None
+    """The file that has them, in place of the variable."""
+
+    signing_keys: SecretStr | None = None
+    """Keys by which messages are signed, likewise. The first one signs, all of them are good."""
+
+    signing_keys_file: Path | None = None
+    """The file that has them, in place of the variable."""
+
+    signing: Literal["require", "accept"] = "require"
+    """Whether a worker that has signing keys takes unsigned messages too, until all others sign."""
+
     @property
     def bounds(self) -> Bounds:
         """What each run may keep, and for how long it is kept itself."""
@@ -124,6 +147,13 @@ class Settings(BaseModel):
         if self.tick * 3 > self.lease:
             raise ValueError("GOSTAGE_LEASE must be at least three times GOSTAGE_TICK")
         return self
+
+    @field_serializer("encryption_keys", "signing_keys", when_used="json")
+    def _shown_to_ours(self, keys: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        """Write keys out for a process of ours alone, which is handed its settings."""
+        if keys is None:
+            return None
+        return keys.get_secret_value() if info.context == FOR_OUR_PROCESS else str(keys)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **given: object) -> Settings:

@@ -53,11 +53,14 @@ class RedisSource:
             spec = cast("bytes", client.hget(self._key("plan"), f"s{node.decode()}"))
         return _view(header), _view(spec)
 
-    def plan(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    def plan(self, *, must: bool = False) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Read the run's header and its whole plan, as they are at one moment.
+
+        What is sealed and cannot be opened here is left out, unless it *must* be there.
 
         Raises:
             RunNotFoundError: no such run.
+            SealedValueError: something must be there, and there is no key for it.
         """
         with self._errors():
             pipeline = self._state.client.pipeline(transaction=True)
@@ -66,13 +69,25 @@ class RedisSource:
             header, fields = (texts_of(part) for part in pipeline.execute())
         if not header:
             raise RunNotFoundError(self._run_id)
-        return header, fields
+        vault, run_id = self._state.vault, self._run_id
+        return vault.header(run_id, header, must=must), vault.plan(run_id, fields, must=must)
+
+    def check_keys(self) -> None:
+        """Check that what ended the run can be read here.
+
+        Raises:
+            SealedValueError: it is encrypted with a key that is not here.
+        """
+        with self._errors():
+            why = cast("bytes | None", self._state.client.hget(self._key("run"), "why"))
+        if why is not None:
+            self._state.vault.document(self._run_id, why, must=True)
 
     def workflow(self) -> WorkflowDefinition:
         """Read what the run's workflow is, without its stages."""
         with self._errors():
             text = cast("bytes", self._state.client.hget(self._key("run"), "definition"))
-        return workflow_head(text)
+        return workflow_head(self._state.vault.document(self._run_id, text, must=True))
 
     def origin(self) -> Origin:
         """Read where the run comes from, as its trace tells."""
@@ -87,13 +102,14 @@ class RedisSource:
         return None if value is None else round(float(value))
 
     def tree(self) -> Tree:
-        """Read the run's whole plan.
+        """Read the run's whole plan, to be changed.
 
         Raises:
             RunNotFoundError: no such run.
             CorruptRunError: it is not one of ours.
+            SealedValueError: something of it is sealed with a key that is not here.
         """
-        header, fields = self.plan()
+        header, fields = self.plan(must=True)
         with readable(self._run_id, "plan"):
             return read_tree(fields, RunStatus(header["status"].decode()))
 

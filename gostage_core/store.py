@@ -14,7 +14,7 @@ from gostage_core.errors import (
     ValueTooLargeError,
 )
 from gostage_core.naming import check_name
-from gostage_core.state.answers import Stored
+from gostage_core.sealing.marks import Value
 from gostage_core.state.changes import KEEP_TTL, Deleted, Grown, Put, Step, put_over, replaces
 from gostage_core.state.reader import MISSING, Source, StoreReader, name_and_type, read_as
 from gostage_core.state.stored import ABSENT, LARGEST, Metadata, stored_type, whole
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gostage_core.duration import Duration
+    from gostage_core.state.answers import Stored
     from gostage_core.state.changes import Change
     from gostage_core.values.key import Key
 
@@ -48,7 +49,7 @@ class AttemptStore(StoreReader):
         *,
         place: str,
         value_limit: int,
-        whole: dict[str, bytes] | None = None,
+        whole: dict[str, Stored] | None = None,
         shared: bool = False,
     ) -> None:
         """See what *source* has; in a *shared* store others may write meanwhile, and are seen.
@@ -65,7 +66,7 @@ class AttemptStore(StoreReader):
         self._limit = value_limit
         self._whole = whole is not None
         self._shared = shared
-        self._known = {name: Stored(value) for name, value in (whole or {}).items()}
+        self._known = dict(whole or {})
         self._changes: dict[str, Change] = {}
 
     @overload
@@ -101,10 +102,13 @@ class AttemptStore(StoreReader):
         """Set *key* to a copy of *value*.
 
         Tags and properties that the key has stay unless given anew; a time to live that it has
-        ends, unless *ttl* is given. The time to live begins when the attempt is committed.
+        ends, unless *ttl* is given. The time to live begins when the attempt is committed. The tag
+        ``secret`` hides the value wherever runs are shown; where values are encrypted, an integer
+        that is put with it is too, and the server cannot count with it.
 
         Raises:
-            NotStorableError: no type of the store holds *value*, or *properties* are not JSON.
+            NotStorableError: no type of the store holds *value*, or *properties* are not JSON; or
+                it is a secret, and there are no keys to encrypt it (as the attempt is committed).
             StoreTypeError: *key* is a typed key and *value* is not of its type.
             ValueTooLargeError: encoded, it is larger than ``GOSTAGE_MAX_VALUE_BYTES``.
         """
@@ -314,7 +318,7 @@ def put_arguments(values: Mapping[Any, Any], limit: int) -> list[object]:
         StoreError: as :func:`encoded_value`.
     """
     encoded = dict(encoded_value(key, value, limit) for key, value in values.items())
-    puts = [["p", name, data, "", "", ""] for name, data in encoded.items()]
+    puts = [["p", name, Value(data, name), "", "", ""] for name, data in encoded.items()]
     return [len(puts), *(part for put in puts for part in put)]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gostage_core.authoring.waits import ChildRun, Group, SignalWait, Timer
 from gostage_core.plan import NewRun, group_arguments
+from gostage_core.sealing.marks import Whole
 from gostage_core.tracing.current import carrier
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def waiting_arguments(wait: Wait, claim: Claim, entry: Entry, settings: Settings
     if isinstance(wait, Timer):
         return ["timer", round(wait.seconds * 1000)]
     if isinstance(wait, SignalWait):
-        return ["signal", wait.which, wait.name, wait.type, _ms(wait.timeout), wait.refusal[:2000]]
+        why = Whole(wait.refusal[:2000].encode(), "reason")
+        return ["signal", wait.which, wait.name, wait.type, _ms(wait.timeout), why]
     return ["delivery", wait.id, _ms(wait.timeout)]
 
 

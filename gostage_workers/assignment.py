@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from gostage_core.attempt import Ended
-from gostage_core.settings import Settings
+from gostage_core.settings import FOR_OUR_PROCESS, Settings
 from gostage_core.state.answers import Claim
 
 
@@ -42,7 +42,8 @@ class Assignment(BaseModel):
 
     def lines(self, sys_path: list[str]) -> bytes:
         """Return the assignment as it is written: where to import from, then the rest."""
-        return f"{json.dumps(sys_path)}\n{self.model_dump_json()}\n".encode()
+        text = self.model_dump_json(context=FOR_OUR_PROCESS)
+        return f"{json.dumps(sys_path)}\n{text}\n".encode()
 
 
 class Report(BaseModel):

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from gostage_core.authoring.definition_fields import StoreKey
 from gostage_core.authoring.middleware import Middleware, use_of
+from gostage_core.broker.signatures import TICKET
 from gostage_core.broker.tagged import tagged
 from gostage_core.broker.task_names import END_TASK
 from gostage_core.errors import InvalidActionError, InvalidWorkflowError, StoreError
@@ -68,6 +69,7 @@ def begin_link(
     Raises:
         GostageError: it cannot be submitted.
     """
+    wanted.pop(TICKET, None)  # it was looked at when the message was received
     definition, give, take = (wanted.pop(name, None) for name in ("definition", "give", "take"))
     if not isinstance(definition, dict):
         raise InvalidWorkflowError("gostage.run takes definition=, as run_signature(...) writes it")

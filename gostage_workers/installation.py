@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from gostage_core.attempt import Executor, Place
 from gostage_core.broker.app import direct_line
+from gostage_core.broker.signatures import Signer
 from gostage_core.coordinator import Coordinator
 from gostage_core.errors import UnavailableError
 from gostage_core.runner import Runner
+from gostage_core.sealing.vault import Vault
 from gostage_core.state.operations import State
 from gostage_core.timeout import giving_up, interrupting
 from gostage_workers.identity import in_pool_child, process_name, stopping
@@ -36,8 +38,10 @@ class Installation:
     def __init__(self, app: Celery, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        Vault.of(settings)  # keys that are none show here, and not in a child of the pool
+        self.signer = Signer.of(settings)
         line = direct_line(app, settings, lambda *message: self.state.push(*message))
-        self.coordinator = Coordinator(app, settings.namespace, line)
+        self.coordinator = Coordinator(app, settings.namespace, line, self.signer)
         self.reached: Callable[[Moment], None] = lambda _moment: None
         """Told of each point between which an attempt may die; tests hook in here."""
         self._lock = threading.Lock()
@@ -73,7 +77,12 @@ class Installation:
                 interrupting if in_pool_child() else giving_up,
                 stopping,
                 process_scope.attempt,
-                Publisher(self.app, self.settings.namespace),
+                Publisher(
+                    self.app,
+                    self.settings.namespace,
+                    self.signer,
+                    hides_arguments=self.state.vault.is_open,
+                ),
                 isolate=Isolation(self.settings, process, self._is_lost),
             )
             self._executor = Executor(self.state, place, reached=lambda m: self.reached(m))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kombu.exceptions import EncodeError, OperationalError
 
+from gostage_core.broker.signatures import TICKET
 from gostage_core.broker.tagged import untagged
 from gostage_core.broker.task_names import FAILED_TASK, KEPT_TASKS, RESULT_TASK
 from gostage_core.errors import BrokerUnavailableError, InvalidActionError
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from celery import Celery
+
+    from gostage_core.broker.signatures import Signer
+
+_HIDDEN: Final = "(…)"
 
 _DEFAULT_QUEUE: Final = "celery"
 """Where Celery itself puts tasks that nobody routes."""
@@ -30,9 +35,22 @@ class Publisher:
     Safe to share between threads. A broker that is away is waited for.
     """
 
-    def __init__(self, app: Celery, queue: str) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        queue: str,
+        signer: Signer | None = None,
+        *,
+        hides_arguments: bool = False,
+    ) -> None:
+        """Publish through *app*; what comes back to *queue* is signed by *signer*.
+
+        Where it *hides_arguments* they show in no event, no log and no monitor.
+        """
         self._app = app
         self._queue = queue
+        self._signer = signer
+        self._shown = {"argsrepr": _HIDDEN, "kwargsrepr": _HIDDEN} if hides_arguments else {}
 
     def __call__(
         self,
@@ -74,7 +92,13 @@ class Publisher:
     def _send(
         self, name: str, args: list[object], kwargs: dict[str, object], options: dict[str, Any]
     ) -> None:
-        options = {**options, **self._destination(name, options), "add_to_parent": False}
+        options = {
+            **self._shown,
+            **options,
+            **self._destination(name, options),
+            **self._signed(name, args, kwargs, options),
+            "add_to_parent": False,
+        }
         try:
             self._app.send_task(name, args, kwargs, **options)
         except EncodeError as error:
@@ -102,8 +126,19 @@ class Publisher:
             return {}
         return {"queue": _DEFAULT_QUEUE}
 
+    def _signed(
+        self, name: str, args: list[object], kwargs: dict[str, object], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the signature of a message that workers of gostage take."""
+        if self._signer is None or name not in KEPT_TASKS:
+            return {}
+        made = self._signer.options(name, args, kwargs, options.get("task_id") or "")
+        return {**made, "headers": {**(options.get("headers") or {}), **made["headers"]}}
+
     def _answer(self, task: str, **kwargs: str) -> dict[str, Any]:
         """Return a callback as data. JSON, whatever the project writes its own messages in."""
+        if self._signer is not None:
+            kwargs[TICKET] = self._signer.ticket(task, kwargs)
         return {
             "task": task,
             "args": [],

@@ -20,6 +20,7 @@ from gostage_core.errors import (
     UnavailableError,
 )
 from gostage_core.replies import refusal
+from gostage_core.sealing.texts import reply_text
 from gostage_core.state.keys import RUN_ID
 from gostage_core.tracing.current import continuing
 from gostage_core.values.codec import from_tree
@@ -60,7 +61,7 @@ def submit(
     except _REFUSED as error:
         logger.error("message %s is refused: %s", request.id, error)
         if isinstance(reply_to, str):
-            _tell(installation, reply_to, refusal(wanted.get("run_id"), error))
+            _tell(installation, reply_to, wanted.get("run_id"), error)
 
 
 def submit_for(
@@ -125,11 +126,13 @@ def _comes_again(request: Any) -> bool:
     return bool((request.delivery_info or {}).get("redelivered"))
 
 
-def _tell(installation: Installation, reply_to: str, text: str) -> None:
+def _tell(installation: Installation, reply_to: str, run_id: str | None, error: Exception) -> None:
+    told = reply_text(refusal(run_id, error))
+    (text,) = installation.state.vault.sealed(str(run_id or ""), [told])
     try:
         key = installation.state.keys.checked_foreign(reply_to)
-        patiently(partial(installation.state.push, key, [text], True))
-    except UnavailableError as error:
-        raise Reject(str(error), requeue=True) from error
-    except _REFUSED as error:
-        logger.error("reply_to: %s", error)
+        patiently(partial(installation.state.push, key, [str(text)], True))
+    except UnavailableError as away:
+        raise Reject(str(away), requeue=True) from away
+    except _REFUSED as refused:
+        logger.error("reply_to: %s", refused)

@@ -8,6 +8,7 @@ from celery.exceptions import Ignore
 
 from gostage_core.broker.direct import Trail
 from gostage_core.broker.hints import HINT_TASK
+from gostage_core.broker.signatures import TICKET
 from gostage_core.broker.task_names import (
     END_TASK,
     FAILED_TASK,
@@ -20,6 +21,7 @@ from gostage_core.errors import RunFailedError, UnavailableError
 from gostage_core.rescuer import mark_of
 from gostage_workers.canvas_link import begin_link
 from gostage_workers.deliveries import deliver_failure, deliver_result, told_of
+from gostage_workers.receiving import checked
 from gostage_workers.submissions import put_back, submit
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def _register_action(app: Celery, installation: Installation) -> None:
 
     @app.task(
         name=HINT_TASK,
+        **checked(installation),
         bind=True,
         shared=False,
         ignore_result=True,
@@ -79,12 +82,14 @@ def _register_ends(app: Celery, installation: Installation) -> None:
     at hand, and is sent along.
     """
 
-    @app.task(name=RESULT_TASK, ignore_result=True, **_KEPT)
-    def gostage_result(result: object = None, *, wait: object = None) -> None:
+    @app.task(name=RESULT_TASK, ignore_result=True, **checked(installation), **_KEPT)
+    def gostage_result(
+        result: object = None, *, wait: object = None, ticket: object = None
+    ) -> None:
         deliver_result(installation, wait, result)
 
     # Not bound: Celery would then take it for one that wants the id alone.
-    @app.task(name=FAILED_TASK, ignore_result=True, **_KEPT)
+    @app.task(name=FAILED_TASK, ignore_result=True, **checked(installation), **_KEPT)
     def gostage_failed(
         request: Any,
         error: BaseException | None = None,
@@ -93,13 +98,15 @@ def _register_ends(app: Celery, installation: Installation) -> None:
         wait: object = None,
         queue: str | None = None,
         told: dict[str, str] | None = None,
+        ticket: object = None,
     ) -> None:
         if error is None:
             deliver_failure(installation, wait, request, told)
             return
+        known = {"wait": wait, TICKET: ticket} if ticket else {"wait": wait}
         gostage_failed.apply_async(
             (request.id,),
-            {"wait": wait, "told": told_of(error, traceback)},
+            {**known, "told": told_of(error, traceback)},
             # This worker may be of another namespace than the run.
             queue=queue,
             serializer="json",
@@ -109,7 +116,7 @@ def _register_ends(app: Celery, installation: Installation) -> None:
 def _register_submit(app: Celery, installation: Installation) -> None:
     """Register the task by which others submit definitions."""
 
-    @app.task(name=SUBMIT_TASK, bind=True, ignore_result=True, **_KEPT)
+    @app.task(name=SUBMIT_TASK, bind=True, ignore_result=True, **checked(installation), **_KEPT)
     def gostage_submit(self: Task[Any, Any], definition: object = None, **wanted: Any) -> None:
         submit(installation, self.request, definition, wanted)
 
@@ -117,7 +124,7 @@ def _register_submit(app: Celery, installation: Installation) -> None:
 def _register_link(app: Celery, installation: Installation) -> None:
     """Register the task whose place a run takes, and the one that ends it under the same id."""
 
-    @app.task(name=RUN_TASK, bind=True, **_KEPT)
+    @app.task(name=RUN_TASK, bind=True, **checked(installation), **_KEPT)
     def gostage_run(self: Task[Any, Any], *given: Any, **wanted: Any) -> None:
         try:
             begin_link(installation, self.request, given, wanted)
@@ -126,7 +133,7 @@ def _register_link(app: Celery, installation: Installation) -> None:
         # Celery then keeps no result, and sends nothing of what comes after it.
         raise Ignore
 
-    @app.task(name=END_TASK, throws=(RunFailedError,), **_KEPT)
+    @app.task(name=END_TASK, throws=(RunFailedError,), **checked(installation), **_KEPT)
     def gostage_end(
         *, run_id: str = "", result: object = None, failure: str | None = None
     ) -> object:

@@ -85,6 +85,8 @@ class Action(BaseModel):
     __action_defaults__: ClassVar[dict[str, Any]] = {}
     __own_init__: ClassVar[bool] = False
     """Whether the class may have an ``__init__``: what comes with gostage is built by position."""
+    __keeps_secrets__: ClassVar[bool] = False
+    """Whether its parameters are definitions, whose secrets stay marked as such."""
     _gostage_options: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init_subclass__(cls, *, id: str | None = None, **options: Unpack[OptionKeywords]) -> None:

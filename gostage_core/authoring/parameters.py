@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
 
 from gostage_core.authoring.json_tree import check_depth
 from gostage_core.authoring.problems import listing, problem_lines, reason
+from gostage_core.authoring.secret_parameters import MASK, revealed, tagged
 from gostage_core.errors import InvalidActionError
+from gostage_core.sealing.marks import UNSHOWN
+
+_SECRET: Final = UNSHOWN.encode()
+_MASK: Final = MASK.encode()
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -23,15 +28,12 @@ def parameters_of(model: BaseModel) -> dict[str, JsonValue]:
     Raises:
         InvalidActionError: they cannot be written as JSON, or a worker would read something else.
     """
-    text = _written(model, as_declared=True)
-    problems = _problems(model, text)
+    tree, problems = _tree(model, as_declared=True)
     if problems:
         # A subclass where a base is declared loses its own fields, unless written as what it is.
-        text = _written(model, as_declared=False)
-        problems = _problems(model, text)
+        tree, problems = _tree(model, as_declared=False)
     if problems:
         raise InvalidActionError(listing(problems))
-    tree: dict[str, JsonValue] = from_json(text)
     try:
         check_depth(tree)
     except ValueError as error:
@@ -47,7 +49,10 @@ def model_from(cls: type[ModelT], params: object, place: str = "") -> ModelT:
     """
     owner = place or cls.__name__
     try:
-        return _read(cls, to_json(params, bytes_mode="base64", inf_nan_mode="strings"))
+        text = to_json(params, bytes_mode="base64", inf_nan_mode="strings")
+        if _SECRET in text and not getattr(cls, "__keeps_secrets__", False):
+            text = to_json(revealed(params))
+        return _read(cls, text)
     except ValidationError as error:
         raise InvalidActionError(listing(parameter_problems(cls, error, owner))) from error
     except InvalidActionError:
@@ -60,6 +65,16 @@ def parameter_problems(cls: type[BaseModel], error: ValidationError, owner: str)
     """Return what *error* says of the parameters of *cls*, a line each."""
     known = {"": cls.model_fields.keys()}
     return problem_lines(error, f"{owner}.", known=known, noun="parameter")
+
+
+def _tree(model: BaseModel, *, as_declared: bool) -> tuple[dict[str, JsonValue], list[str]]:
+    """Return the parameters as JSON values, and what a worker would read otherwise."""
+    text = _written(model, as_declared=as_declared)
+    tree: dict[str, JsonValue] = from_json(text)
+    if _MASK in text:
+        tree = {name: tagged(getattr(model, name), part) for name, part in tree.items()}
+        text = to_json(revealed(tree))
+    return tree, _problems(model, text)
 
 
 def _read(cls: type[ModelT], text: bytes) -> ModelT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import (
     BaseModel,
@@ -11,6 +11,11 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     model_serializer,
 )
+
+from gostage_core.authoring.secret_parameters import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class SparseModel(BaseModel):
@@ -28,6 +33,10 @@ class SparseModel(BaseModel):
         field = type(self).model_fields[name]
         default = field.get_default(call_default_factory=True, validated_data=self.__dict__)
         return field.is_required() or bool(getattr(self, name) != default)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the fields, and no secret that is in them."""
+        return ((name, masked(value)) for name, value in super().__repr_args__())
 
     @model_serializer(mode="wrap")
     def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -117,6 +117,7 @@ class DirectLine:
                 "replaced_task_nesting": 0,
                 "stamped_headers": None,
                 "stamps": {},
+                **(options.get("headers") or {}),
                 **headers,
             },
             "properties": {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from celery.canvas import Signature
 
 from gostage_core.authoring.workflow import Workflow
+from gostage_core.broker.signatures import TICKET, Signer
 from gostage_core.broker.task_names import RUN_TASK
 from gostage_core.duration import seconds
 from gostage_core.settings import Settings
@@ -70,13 +71,18 @@ def run_signature(
         "deadline": None if deadline is None else seconds(deadline),
         "tags": sorted(tags),
     }
+    settings = Settings.from_env(os.environ)
+    kwargs: dict[str, Any] = {
+        "definition": json.loads(made.to_json()),
+        **{name: value for name, value in wanted.items() if value},
+    }
+    signer = Signer.of(settings)
+    if signer is not None:  # what it is given by the link before is not known yet
+        kwargs[TICKET] = signer.ticket(RUN_TASK, kwargs)
     return Signature(
         RUN_TASK,
-        kwargs={
-            "definition": json.loads(made.to_json()),
-            **{name: value for name, value in wanted.items() if value},
-        },
-        options={"queue": queue or Settings.from_env(os.environ).namespace},
+        kwargs=kwargs,
+        options={"queue": queue or settings.namespace},
         immutable=give is None,
         app=app,
     )

@@ -50,6 +50,7 @@ class Composite(Action):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     __own_init__ = True
+    __keeps_secrets__ = True
 
     def __init_subclass__(cls, **head: Any) -> None:
         """Let JSON be read straight into the fields, whatever ``__init__`` takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.damage import readable
@@ -14,9 +15,11 @@ from gostage_core.forking.values import value_arguments, values_at
 from gostage_core.journal import JournalEntry
 from gostage_core.planning.finding import called
 from gostage_core.planning.tree import read_tree
+from gostage_core.sealing.texts import header_text
 from gostage_core.source import texts_of, workflow_head
 from gostage_core.state.answers import Stored
 from gostage_core.state.client import our_errors
+from gostage_core.state.stored import opened
 from gostage_core.status import RunStatus
 from gostage_core.store import encoded_value
 from gostage_core.tracing.current import carrier
@@ -76,7 +79,7 @@ class Fork:
                 )
             nodes = Nodes(original.plan, cut)
             fields = nodes.written()
-            values = values_at(cut.sequence, original.store, original.past)
+            values = self._opened(values_at(cut.sequence, original.store, original.past))
             head = self._head(original, {**details, "at": path})
         limit = self._state.settings.max_value_bytes
         for key, value in store.items():
@@ -125,7 +128,7 @@ class Fork:
         """Return the head of the new run, as the scripts read that of any: without stages."""
         header, bounds = original.header, self._state.settings.bounds
         tags = [tag for tag in json.loads(header["tags"]) if tag]
-        definition = header["definition"].decode()
+        definition = header_text(header["definition"].decode())
         limits = (int(header[name]) for name in ("most_actions", "most_stages", "most_children"))
         return [
             *(self._state.machine.token(), "", "join", header["workflow"], definition),
@@ -170,8 +173,22 @@ class Fork:
         if length != len(journal) or size != header.get(b"bytes"):
             return None  # checkpoints of a body write no journal
         with readable(self._run_id, "journal"):
-            entries = [JournalEntry.from_text(i, text) for i, text in enumerate(journal, start=1)]
-        return Original(texts_of(header), texts_of(plan), entries, past, values)
+            told = partial(self._state.vault.details, self._run_id)
+            entries = [JournalEntry.from_text(i, text, told) for i, text in enumerate(journal, 1)]
+            fields = {
+                name: self._state.vault.whole_field(self._run_id, name, text)
+                for name, text in texts_of(plan).items()
+            }
+        return Original(self._opened_header(texts_of(header)), fields, entries, past, values)
+
+    def _opened_header(self, header: dict[str, bytes]) -> dict[str, bytes]:
+        text = self._state.vault.document(self._run_id, header["definition"], must=True)
+        return {**header, "definition": text}
+
+    def _opened(self, values: Mapping[str, Stored]) -> dict[str, Stored]:
+        """Return values of this run as the new one takes them."""
+        opener = partial(self._state.vault.opener, self._run_id)
+        return {key: opened(one._replace(opener=opener(key))) for key, one in values.items()}
 
     def _values(self, store: dict[str, bytes], meta: dict[str, bytes]) -> dict[str, Stored]:
         lists = [name for name, value in store.items() if value.startswith(b"L")]

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gostage_core.sealing.marks import Item, Labels, Value
 from gostage_core.state.answers import Stored
+from gostage_core.state.stored import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +46,9 @@ def value_arguments(values: Mapping[str, Stored]) -> list[object]:
     arguments: list[object] = [len(values)]
     for key, stored in values.items():
         items = stored.items or ()
-        arguments += [key, stored.value or b"", stored.meta or b"", len(items), *items]
+        value = Value(stored.value or b"", key, is_secret=is_secret(stored))
+        arguments += [key, value, Labels(stored.meta or b"", key), len(items)]
+        arguments += [Item(item, key) for item in items]
     return arguments
 
 

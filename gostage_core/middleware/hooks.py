@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Hook(Action, id="gostage.hook"):
     """Runs one hook of every middleware around a stage or a run."""
 
+    __keeps_secrets__ = True
+
     hook: HookName
     uses: tuple[MiddlewareUse, ...]
     outer: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gostage_core.authoring.secret_parameters import masked
 from gostage_core.errors import ActionNotFoundError
 from gostage_core.planning.conditions import common_conditions, is_a
 
@@ -34,7 +35,7 @@ class PlannedAction:
     tags: tuple[str, ...] = ()
     description: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
-    """The parameters, as JSON."""
+    """The parameters, as JSON; asterisks for those that are secret."""
     path: str = ""
     """``stage/name``; with what it is nested in between."""
     added_by: str = ""
@@ -191,7 +192,7 @@ def planned_action(item: ActionItem) -> PlannedAction:
         attempt=item.node.attempt if item.node else 0,
         tags=item.tags,
         description=item.description,
-        params=item.params,
+        params=masked(item.params),
         path=item.path,
         added_by=item.node.spec.get("added_by", "") if item.node else "",
     )

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.authoring.secret_parameters import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -191,5 +193,5 @@ def _changed(was: Any, one: Any) -> PlanChange:
 def _shown(value: object) -> str:
     if value is None:
         return "none"
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(masked(value), ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"

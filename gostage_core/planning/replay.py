@@ -6,6 +6,7 @@ import json
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final
 
+from gostage_core.authoring.secret_parameters import masked
 from gostage_core.planning.outline import (
     OutlinedAction,
     OutlinedStage,
@@ -188,7 +189,7 @@ class Replay:
             id=spec["action"],
             enabled=node not in self._off,
             removed=node in self._removed,
-            definition=definition_fields(spec),
+            definition=masked(definition_fields(spec)),
         )
 
     def _told(self, node: str, detail: str = "") -> PlanChange:

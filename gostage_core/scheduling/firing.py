@@ -31,8 +31,12 @@ class Firing:
         self._send = send
 
     def fire(self, name: str) -> None:
-        """Submit what a schedule is due for now, if anything. Safe to repeat, by any number."""
-        fields = self._state.scheduled(name)
+        """Submit what a schedule is due for now, if anything. Safe to repeat, by any number.
+
+        Raises:
+            SealedValueError: this process does not have its key; one that has it will submit it.
+        """
+        fields = self._state.scheduled(name, must=True)
         if not fields:
             self._state.adjust(name, "remove", "{}")  # the index alone knew of it
             return

@@ -93,7 +93,8 @@ class Schedule:
 
     def trigger(self, reason: str = "", *, actor: str = OPERATOR) -> Run:
         """Submit a run now, whatever its times and its last run; return the run."""
-        return self._submitted(*trigger(self._state, self._read(), reason=reason, actor=actor))
+        stored = read_schedule(self._state, self.name, must=True)
+        return self._submitted(*trigger(self._state, stored, reason=reason, actor=actor))
 
     def _read(self) -> Stored:
         return read_schedule(self._state, self.name)
@@ -103,14 +104,15 @@ class Schedule:
             raise ScheduleNotFoundError(self.name)
 
 
-def read_schedule(state: State, name: str) -> Stored:
-    """Read a schedule.
+def read_schedule(state: State, name: str, *, must: bool = False) -> Stored:
+    """Read a schedule; what of it cannot be read here is left out, unless it *must* be there.
 
     Raises:
         ScheduleNotFoundError: there is none of this name.
         CorruptScheduleError: it is none of ours.
+        SealedValueError: something of it must be there, and its key is not.
     """
-    fields = state.scheduled(name)
+    fields = state.scheduled(name, must=must)
     if not fields:
         raise ScheduleNotFoundError(name)
     return Stored.read(name, fields)

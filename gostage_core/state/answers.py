@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gostage_core.sealing.box import Opener
     from gostage_core.state.scripts import Reply
 
 
@@ -113,7 +114,7 @@ class CommitParts:
     """What the action returned, encoded, where that is collected."""
     undo: str = ""
     """How the action is undone, should the run fail; empty where nothing is."""
-    report: Sequence[object] = ()
+    report: Sequence[str] = ()
     """Of a hook: verdict, scratch, by whom, why."""
     planned: Sequence[object] = (0,)
     """What it changes in the plan."""
@@ -125,6 +126,8 @@ class Stored(NamedTuple):
     value: bytes | None
     meta: bytes | None = None
     items: tuple[bytes, ...] | None = None
+    opener: Opener | None = None
+    """Opens what is sealed of it, when it is read; ``None`` where nothing is."""
 
 
 Member = tuple[str, ...]

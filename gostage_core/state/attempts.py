@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from gostage_core.sealing.marks import Document, Whole
+from gostage_core.sealing.texts import failure_text, reason_text, result_text, scratch_text
 from gostage_core.state.answers import Claim, Stored, answer_of, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.scripted import GRACE_MS, Scripted
@@ -45,13 +47,15 @@ class Attempts(Scripted):
         """End an attempt that did its work, all or nothing."""
         reply = self._run(
             "commit", claim.run_id, claim.entry, claim.token, have, self.settings.window,
-            parts.bail, parts.value, parts.undo, len(parts.report), *parts.report,
-            *parts.changes, *parts.planned,
+            reason_text(parts.bail), result_text(parts.value, claim.entry), parts.undo,
+            *_report(parts.report), *parts.changes, *parts.planned,
         )  # fmt: skip
         return answer_of(reply, "committed")
 
     def wait(self, claim: Claim, *, changes: Sequence[object], parts: Sequence[object]) -> Answer:
         """End a phase of an attempt, whose entry now waits for what *parts* says."""
+        if parts[0] == "run" and self.vault.is_open:
+            parts = self.vault.sealed(self._child_id(claim, str(parts[1])), parts)
         reply = self._run(
             "wait", claim.run_id, claim.entry, claim.token, self.settings.window, *changes, *parts
         )
@@ -74,7 +78,7 @@ class Attempts(Scripted):
         due = "" if delay is None else max(1, round(delay * 1000))
         reply = self._run(
             "fail", claim.run_id, claim.entry, claim.token, due, policy, self.settings.window,
-            failure, details, "" if missed is None else missed,
+            failure_text(failure), failure_text(details), "" if missed is None else missed,
         )  # fmt: skip
         return answer_of(reply, "retrying", "continued", "failed")
 
@@ -93,17 +97,27 @@ class Attempts(Scripted):
 
     def remember(self, claim: Claim, what: str, text: bytes) -> str:
         """Keep what an entry did once: ``kept``, ``known`` (it was before) or ``lost``."""
-        return text_of(self._run("remember", claim.run_id, claim.entry, claim.token, what, text)[0])
+        kept = Whole(text, "memo", claim.entry, what)
+        return text_of(self._run("remember", claim.run_id, claim.entry, claim.token, what, kept)[0])
 
     def remembered(self, run_id: str, entry: str, what: str) -> bytes | None:
         """Return what an entry remembers under a name."""
-        with our_errors(run_id, self.settings.redis_url):
-            found = self.client.hget(self.keys.of("plan", run_id), f"d{entry} {what}")
-        return cast("bytes | None", found)
+        found = self._memo(run_id, entry, what)
+        told = f"what entry {entry} has kept"
+        return found and self.vault.whole(run_id, found, "memo", entry, what, what=told)
+
+    def answered(self, run_id: str, entry: str, which: int, signal: str) -> bytes | None:
+        """Return what became of a wait of an entry for a signal: a letter, and what it brings."""
+        found = self._memo(run_id, entry, f"s{which}")
+        if not found:
+            return found
+        told = f"signal {signal!r}"
+        return found[:1] + self.vault.whole(run_id, found[1:], "signal", signal, what=told)
 
     def control(self, claim: Claim, progress: str = "") -> str:
         """Say whether an attempt may go on: ``go``, ``stop`` or ``lost``."""
-        return text_of(self._run("control", claim.run_id, claim.entry, claim.token, progress)[0])
+        told = Document(progress, ("message",))
+        return text_of(self._run("control", claim.run_id, claim.entry, claim.token, told)[0])
 
     def say(
         self, claim: Claim, *, nonce: str, type: str, payload: str, stage: str, action: str
@@ -111,7 +125,8 @@ class Attempts(Scripted):
         """Keep a message of an attempt: ``said``, ``full`` (and which run) or ``lost``."""
         reply = self._run(
             "say", claim.run_id, claim.entry, claim.token, nonce, self.settings.max_messages,
-            type, payload, stage, action,
+            type, Whole(payload.encode(), "message", type, stage, action, is_json=True), stage,
+            action,
         )  # fmt: skip
         return answer_of(reply)
 
@@ -127,9 +142,30 @@ class Attempts(Scripted):
                 cast("bytes | None", reply[i]),
                 cast("bytes | None", reply[i + 1]),
                 None if reply[i + 2] is None else tuple(cast("list[bytes]", reply[i + 2])),
+                self.vault.opener(run_id, names[i // 3]),
             )
             for i in range(0, len(reply), 3)
         ]
+
+    def _memo(self, run_id: str, entry: str, what: str) -> bytes | None:
+        with our_errors(run_id, self.settings.redis_url):
+            found = self.client.hget(self.keys.of("plan", run_id), f"d{entry} {what}")
+        return cast("bytes | None", found)
+
+    def _child_id(self, claim: Claim, first: str) -> str:
+        """Return what the next child run of an entry is called, which its holder alone begins."""
+        with our_errors(claim.run_id, self.settings.redis_url):
+            known = self.client.hget(self.keys.of("plan", claim.run_id), f"a{claim.entry}")
+        before = len(cast("bytes", known).split(b"\n")) if known else 0
+        return f"{first}-{before}" if before else first
+
+
+def _report(report: Sequence[str]) -> list[object]:
+    """Return what a hook reports as the scripts read it: a count, then verdict and so on."""
+    if not report:
+        return [0]
+    verdict, scratch, by, reason = report
+    return [4, verdict, scratch_text(scratch), by, Whole(reason.encode(), "reason")]
 
 
 def _small_store(reply: object) -> dict[str, bytes] | None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import StoreTypeError
+from gostage_core.sealing.marks import Item, Value, Whole
 from gostage_core.state.answers import Stored
 from gostage_core.state.stored import (
     ABSENT,
+    SECRET_TAG,
     check_list,
     checked_integer,
     grown,
@@ -67,7 +69,14 @@ class Put:
         if self.anew:
             yield ["d", name]
         ttl = "" if self.ttl_ms is None else self.ttl_ms
-        yield ["p", name, whole(self._stored()), ttl, self.tags, self.properties]
+        value = Value(whole(self._stored()), name, is_secret=self._is_secret())
+        properties = self.properties and Whole(
+            self.properties.encode(), "properties", name, is_json=True
+        )
+        yield ["p", name, value, ttl, self.tags, properties]
+
+    def _is_secret(self) -> bool:
+        return bool(self.tags) and SECRET_TAG in json.loads(self.tags)
 
     def _stored(self) -> Stored:
         if not self.items:
@@ -143,7 +152,7 @@ class Grown:
     def arguments(self, name: str) -> Iterable[Arguments]:
         """Yield what the scripts are told."""
         for item in self.items:
-            yield ["a", name, item]
+            yield ["a", name, Item(item, name)]
 
 
 class Deleted:

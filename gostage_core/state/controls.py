@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import redis
 
+from gostage_core.sealing.marks import Whole
+from gostage_core.sealing.texts import marked, reply_text
 from gostage_core.state import scripts
 from gostage_core.state.answers import answer_of, text_of
 from gostage_core.state.client import our_errors
@@ -35,8 +37,10 @@ class Controls(Scripted):
 
     def deliver(self, run_id: str, entry: str, awaited: str, text: str) -> Answer:
         """Bring a waiting entry what it waits for: ``delivered``, ``repeated`` or ``gone``."""
+        brought = Whole(text.encode(), "delivery", entry, awaited)
         return answer_of(
-            self._run("deliver", run_id, entry, awaited, text, self.settings.window), "delivered"
+            self._run("deliver", run_id, entry, awaited, brought, self.settings.window),
+            "delivered",
         )
 
     def signal(self, run_id: str, signal: str, name: str, text: bytes, details: str) -> Answer:
@@ -45,8 +49,8 @@ class Controls(Scripted):
         *signal* is its id: one that came before changes nothing.
         """
         reply = self._run(
-            "signal", run_id, signal, name, text, details, self.settings.max_signals,
-            self.settings.window,
+            "signal", run_id, signal, name, Whole(text, "signal", name), details,
+            self.settings.max_signals, self.settings.window,
         )  # fmt: skip
         return answer_of(reply, "consumed")
 
@@ -64,7 +68,7 @@ class Controls(Scripted):
 
     def reply(self, run_id: str, text: str) -> str:
         """Put a run's result onto the lists that are to get it, once: ``sent`` or ``gone``."""
-        return text_of(self._run("reply", run_id, text)[0])
+        return text_of(self._run("reply", run_id, reply_text(text))[0])
 
     def edit(
         self, run_id: str, *, nonce: str, revision: int, details: str, edits: Sequence[object]
@@ -122,7 +126,7 @@ class Controls(Scripted):
         edits: Sequence[object],
     ) -> Answer:
         """Create a run whose plan and store are given: ``created``, ``taken``, or why not."""
-        pairs = [part for pair in fields.items() for part in pair]
+        pairs = [part for name, text in fields.items() for part in (name, marked(name, text))]
         reply = self._run(
             "fork", run_id, self.settings.window, *head, nodes, len(fields), *pairs, *values,
             edit_details, *edits,

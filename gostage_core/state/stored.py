@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.errors import CorruptValueError, StoreTypeError
 from gostage_core.moments import moment
+from gostage_core.sealing.marks import PROPERTIES
 from gostage_core.state.answers import Stored
-from gostage_core.values.codec import type_of
+from gostage_core.values.codec import refuse_sealed, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from gostage_core.sealing.box import Opener
+
 ABSENT: Final = Stored(None)
+
+SECRET_TAG: Final = "secret"  # noqa: S105 - the name of a tag
+"""The tag of keys whose values are shown to nobody."""
 
 LARGEST: Final = 2**63 - 1
 """What the server's counters hold: 64 bits with a sign."""
@@ -40,23 +46,44 @@ def whole(stored: Stored) -> bytes:
     """Return the value as the codec writes it, what was appended included, in plan order.
 
     Raises:
-        CorruptValueError: it is no list that was appended to, or an item is not one of ours.
+        CorruptValueError: it is no list that was appended to, or an item is not one of ours; or
+            it is sealed and was changed.
+        SealedValueError: it is sealed with a key that this process does not have.
     """
-    value = stored.value or b""
+    value, opener = stored.value or b"", stored.opener
     if not value.startswith(b"L"):
-        return value
-    base = value[1:] or b"[]"
+        return value if opener is None else opener.value(value)
+    base, items = value[1:] or b"[]", stored.items or ()
+    if opener is not None:
+        base, items = opener.value(base), tuple(map(opener.item, items))
+    refuse_sealed(base, *(item.partition(b"\n")[2] for item in items))
     if not (base.startswith(b"[") and base.endswith(b"]")):
         raise CorruptValueError("what was appended to is no list")
-    parts = [base[1:-1], *_in_plan_order(stored.items or ())]
+    parts = [base[1:-1], *_in_plan_order(items)]
     return b"[" + b",".join(part for part in parts if part) + b"]"
+
+
+def opened(stored: Stored) -> Stored:
+    """Return a key with all that is sealed of it opened, for another run.
+
+    Raises:
+        StoreError: as :func:`whole`.
+    """
+    opener, value = stored.opener, stored.value or b""
+    if opener is None:
+        return stored
+    head = b"L" if value.startswith(b"L") else b""
+    items = None if stored.items is None else tuple(map(opener.item, stored.items))
+    value = head + opener.value(value[len(head) :])
+    refuse_sealed(value[len(head) :])
+    return Stored(value, _opened_labels(stored, opener), items)
 
 
 def grown(stored: Stored, items: Iterable[bytes]) -> Stored:
     """Return a list, or nothing, with *items* appended, each behind its place and a newline."""
     base = stored.value or b"L"
     head = base if base.startswith(b"L") else b"L" + base
-    return Stored(head, stored.meta, (*(stored.items or ()), *items))
+    return Stored(head, stored.meta, (*(stored.items or ()), *items), stored.opener)
 
 
 def integer_in(name: str, stored: Stored) -> int:
@@ -89,7 +116,7 @@ def check_list(name: str, stored: Stored) -> None:
         StoreTypeError: it holds something else.
     """
     if stored.value is not None and stored.value[:1] not in (b"L", b"["):
-        raise StoreTypeError(name, "a list", type_of(stored.value))
+        raise StoreTypeError(name, "a list", type_of(whole(stored)))
 
 
 def stored_type(stored: Stored) -> str:
@@ -110,13 +137,30 @@ def metadata_of(stored: Stored) -> Metadata:
         data = json.loads(text)
         return Metadata(
             tags=frozenset(data["tags"]),
-            properties=data["properties"],
+            properties=_properties(stored, data["properties"]),
             created_at=moment(created),
             updated_at=moment(updated),
             expires_at=moment(expires),
         )
     except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
         raise CorruptValueError(f"the metadata of a key cannot be read ({error!r})") from error
+
+
+def _opened_labels(stored: Stored, opener: Opener) -> bytes | None:
+    if stored.meta is None:
+        return None
+    head, between, tail = stored.meta.partition(PROPERTIES)
+    properties = opener.properties(json.loads(tail[:-1] or b"{}"))
+    return head + between + json.dumps(properties, separators=(",", ":")).encode() + b"}"
+
+
+def is_secret(stored: Stored) -> bool:
+    """Tell whether the values of a key are shown to nobody."""
+    return SECRET_TAG in metadata_of(stored).tags
+
+
+def _properties(stored: Stored, data: dict[str, Any]) -> dict[str, Any]:
+    return data if stored.opener is None else stored.opener.properties(data)
 
 
 def _in_plan_order(items: Iterable[bytes]) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from gostage_core.sealing.marks import Document
 from gostage_core.state.answers import answer_of, text_of
 from gostage_core.state.client import our_errors
 from gostage_core.state.scripted import Scripted
@@ -31,9 +32,10 @@ class Timetable(Scripted):
         paused: str,
     ) -> str:
         """Write a schedule: ``written`` or ``exists``."""
+        what = (Document(definition, ("stages", "middleware")), Document(options, ("values",)))
         reply = self._run_shared(
-            "schedule", "schedules", name, int(replace), nonce, due, timing, policy, definition,
-            options, paused,
+            "schedule", "schedules", name, int(replace), nonce, due, timing, policy,
+            *self.vault.sealed(_place(name), what), paused,
         )  # fmt: skip
         return text_of(reply[0])
 
@@ -65,14 +67,30 @@ class Timetable(Scripted):
         )  # fmt: skip
         return answer_of(reply, "created")
 
-    def scheduled(self, name: str) -> dict[str, str]:
-        """Return all that is kept of a schedule; nothing of one that is not there."""
+    def scheduled(self, name: str, *, must: bool = False) -> dict[str, str]:
+        """Return all that is kept of a schedule; nothing of one that is not there.
+
+        What is sealed and cannot be opened here is left out, unless it *must* be there.
+
+        Raises:
+            SealedValueError: it must, and is not.
+        """
         with our_errors(url=self.settings.redis_url):
             found: Any = self.client.hgetall(self.keys.of("schedule", name))
-        return {text_of(field): text_of(value) for field, value in found.items()}
+        texts = {text_of(field): value for field, value in found.items()}
+        for sealed in texts.keys() & {"definition", "options"}:
+            blank: dict[str, object] = {"stages": []} if sealed == "definition" else {}
+            place = _place(name)
+            texts[sealed] = self.vault.document(place, texts[sealed], must=must, blank=blank)
+        return {field: text_of(value) for field, value in texts.items()}
 
     def schedule_names(self) -> list[str]:
         """Return the names of all schedules, sorted."""
         with our_errors(url=self.settings.redis_url):
             found = cast("list[bytes]", self.client.zrange(self.keys.of("schedules"), 0, -1))
         return sorted(map(text_of, found))
+
+
+def _place(name: str) -> str:
+    """Return what is bound to the texts of a schedule where those of runs have the run's id."""
+    return f"schedule {name}"  # no run can be called so

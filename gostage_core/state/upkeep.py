@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from gostage_core.sealing.texts import failure_text
 from gostage_core.state.answers import (
     Answer,
     Due,
@@ -89,7 +90,8 @@ class Upkeep(Scripted):
 
     def expire(self, run_id: str, entry: str, *, policy: str, failure: str, details: str) -> Answer:
         """End an entry that was not done at its deadline: ``failed``, ``continued`` or ``gone``."""
-        reply = self._run("expire", run_id, entry, policy, self.settings.window, failure, details)
+        told = (failure_text(failure), failure_text(details))
+        reply = self._run("expire", run_id, entry, policy, self.settings.window, *told)
         return answer_of(reply, "failed", "continued")
 
     def compensate(self, run_id: str, stage: str, spec: str, details: str) -> Answer:

@@ -186,13 +186,14 @@ def context(
     """
     limit = Settings().max_value_bytes
     values = dict(encoded_value(key, value, limit) for key, value in (store or {}).items())
+    known = {key: Stored(data) for key, data in values.items()}
     return TrialContext(
         run_id=run_id,
         entry=_OWN_ENTRY,
         stage_id=stage,
         action=View(action, action, "", tuple(tags)),
         attempt=attempt,
-        store=AttemptStore(_Values(values), place=f"{stage}:11", value_limit=limit, whole=values),
+        store=AttemptStore(_Values(values), place=f"{stage}:11", value_limit=limit, whole=known),
         port=_NoEngine(
             View(workflow, workflow),
             View(stage, stage),

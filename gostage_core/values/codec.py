@@ -6,12 +6,15 @@ count with it. Anything else is an object with a tag under ``"$"``:
 =====================================  =============================================================
 ``{"$": "datetime", "v": "2024-…"}``   a single value: bytes, dates and times, Decimal, UUID, paths,
                                        addresses, URLs; a float that is not finite, an int of more
-                                       than 2048 bits, text that JSON's escapes would change
+                                       than 2048 bits, text that JSON's escapes would change;
+                                       SecretStr and SecretBytes
 ``{"$": "tuple", "v": […]}``           tuple, set, frozenset; and dict, as pairs, if a key is not
                                        text, or is ``"$"``
 ``{"$": "model", "t": name, "v": …}``  an instance of a registered class: ``model``, ``data`` and
                                        ``named`` have their fields by name, ``enum`` its member
 =====================================  =============================================================
+
+What begins with ``~`` or ``[~`` is none of these: it is encrypted, and opened before it comes here.
 
 Nothing is ever imported because of what is stored: a name is looked up among registered classes.
 """
@@ -23,7 +26,7 @@ import re
 from datetime import date, datetime
 from typing import Any, Final, TypeVar, overload
 
-from gostage_core.errors import CorruptValueError, StoreError, StoreTypeError
+from gostage_core.errors import CorruptValueError, SealedValueError, StoreError, StoreTypeError
 from gostage_core.values.adapters import adapter, reason_of
 from gostage_core.values.annotations import alternatives, class_of, is_subclass, is_typed_dict
 from gostage_core.values.packing import is_plain, to_tree
@@ -41,6 +44,7 @@ T = TypeVar("T")
 _FEW_BRACKETS: Final = 100
 
 _HEAD: Final = re.compile(rb'\{"\$":"(?P<tag>\w+)"(?:,"t":(?P<name>"(?:[^"\\]|\\.)*"))?')
+_SEALED: Final = re.compile(rb"\[?~1\.(?P<key_id>[\w-]{1,40})\.")
 _FIRST: Final = dict.fromkeys("-0123456789", "int") | {
     '"': "str",
     "[": "list",
@@ -139,11 +143,23 @@ def type_of(data: bytes) -> str:
     head = _HEAD.match(data)
     if head is not None:
         return str(_parsed(head["name"])[0]) if head["name"] else head["tag"].decode()
+    refuse_sealed(data)
     first = _FIRST.get(chr(data[0])) if data else None
     if first is None:
         raise _corrupt("it does not begin like a stored value")
     is_float = first == "int" and not data.removeprefix(b"-").isdigit()
     return "float" if is_float else first
+
+
+def refuse_sealed(*texts: bytes) -> None:
+    """Refuse what is still encrypted.
+
+    Raises:
+        SealedValueError: one of *texts* is, for this process has no key for it.
+    """
+    for text in texts:
+        if found := _SEALED.match(text):
+            raise SealedValueError(found["key_id"].decode())
 
 
 def matches_type(data: bytes, type_: object) -> bool:
@@ -208,6 +224,7 @@ def _parsed(data: bytes) -> tuple[object, bool]:
         text = data.decode("ascii")
         tree, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError) as error:
+        refuse_sealed(data)
         raise _corrupt(reason_of(error)) from error
     if end != len(text):
         raise _corrupt("more follows after its end")

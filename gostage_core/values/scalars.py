@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import AnyHttpUrl, AnyUrl, AnyWebsocketUrl, FileUrl, FtpUrl, HttpUrl, WebsocketUrl
+from pydantic import (
+    AnyHttpUrl,
+    AnyUrl,
+    AnyWebsocketUrl,
+    FileUrl,
+    FtpUrl,
+    HttpUrl,
+    SecretBytes,
+    SecretStr,
+    WebsocketUrl,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +81,15 @@ def _write_float(value: float) -> object:
 
 def _write_bytes(value: bytes) -> object:
     return _tagged("bytes", base64.b64encode(value).decode())
+
+
+def _write_secret_text(value: SecretStr) -> object:
+    text = value.get_secret_value()
+    return _tagged("SecretStr", base64.b64encode(text.encode("utf-8", "surrogatepass")).decode())
+
+
+def _write_secret_bytes(value: SecretBytes) -> object:
+    return _tagged("SecretBytes", base64.b64encode(value.get_secret_value()).decode())
 
 
 def _write_timedelta(value: timedelta) -> object:
@@ -156,6 +175,8 @@ WRITERS: Final[dict[type, Callable[[Any], object]]] = {
     str: _write_str,
     float: _write_float,
     bytes: _write_bytes,
+    SecretStr: _write_secret_text,
+    SecretBytes: _write_secret_bytes,
     timedelta: _write_timedelta,
     date: _write_date,
     datetime: _write_moment,
@@ -169,6 +190,8 @@ READERS: Final[dict[str, Callable[[object], object]]] = {
     "str": _read_str,
     "float": lambda payload: float(_text(payload)),
     "bytes": lambda payload: base64.b64decode(_text(payload), validate=True),
+    "SecretStr": lambda payload: SecretStr(_read_str(payload)),
+    "SecretBytes": lambda payload: SecretBytes(base64.b64decode(_text(payload), validate=True)),
     "timedelta": _read_timedelta,
     "date": lambda payload: date.fromisoformat(_text(payload)),
     "datetime": _moment_reader(datetime.fromisoformat),

@@ -15,6 +15,7 @@ from gostage_workers.cli.edit import edit
 from gostage_workers.cli.forget import delete, purge
 from gostage_workers.cli.fork import fork
 from gostage_workers.cli.graph import graph
+from gostage_workers.cli.keys import keys
 from gostage_workers.cli.messages import messages
 from gostage_workers.cli.output import problem
 from gostage_workers.cli.plan import plan
@@ -52,7 +53,7 @@ def cli() -> None:
 
 
 for _command in (
-    demo, dev, worker, run, submit, runs, why, schedule, throttle, graph, schema, doctor
+    demo, dev, worker, run, submit, runs, why, schedule, throttle, graph, schema, keys, doctor
 ):  # fmt: skip
     cli.add_command(_command)
 for _command in (

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from gostage_core.errors import StoreError, UnknownTypeError
+from gostage_core.authoring.secret_parameters import MASK
+from gostage_core.errors import SealedValueError, StoreError, UnknownTypeError
+from gostage_core.state.stored import SECRET_TAG
 
 if TYPE_CHECKING:
     from gostage_core.journal import JournalEntry
@@ -58,9 +60,13 @@ def plain(value: Any) -> Any:
 
 def _readable(result: RunResult, name: str) -> Any:
     try:
+        if SECRET_TAG in result.store.metadata(name).tags:
+            return MASK
         return plain(result.store[name])
     except UnknownTypeError as error:
         return f"<{error.name}, which this process does not know>"
+    except SealedValueError as error:
+        return f"<encrypted with the key {error.key_id!r}, which is not here>"
     except (StoreError, PydanticSerializationError) as error:
         return f"<{error}>"
 

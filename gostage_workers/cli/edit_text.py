@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from gostage_core.authoring.options import OPTION_NAMES, ActionOptions
+from gostage_core.authoring.secret_parameters import masked, restored
 from gostage_core.authoring.workflow import Workflow
 from gostage_core.authoring.yaml_document import parse_yaml
 from gostage_core.errors import DefinitionError
@@ -86,7 +87,7 @@ def _stage(plan: PlanEdit, stage: StageItem) -> Document:
 
 def _action(item: ActionItem) -> Document:
     definition = _fields(item)
-    definition.setdefault("params", {})
+    definition["params"] = masked(definition.get("params", {}))
     if item.level:
         definition = {"of": item.path.rpartition("/")[0], **definition}
     return {"entry": int(item.entry), **_disabled(item), **definition}
@@ -127,7 +128,7 @@ def _change_action(plan: PlanEdit, item: ActionItem, wanted: Document) -> None:
     if not isinstance(params, dict):
         raise InputError(f"{place}: params is an object, name by name")
     if params != present["params"]:
-        plan.overlay.replace_parameters([item], params)
+        plan.overlay.replace_parameters([item], restored(params, item.definition.params))
     options = {
         name: wanted.get(name, ActionOptions.model_fields[name].get_default())
         for name in OPTION_NAMES

@@ -243,7 +243,7 @@ def test_a_worker_that_has_read_what_another_has_dealt_with_changes_nothing(
     before = bench.state.scheduled("s")
     pass_time(bench, 60)
     told = schedule.info
-    monkeypatch.setattr(bench.state, "scheduled", lambda _name: before)
+    monkeypatch.setattr(bench.state, "scheduled", lambda _name, **_: before)
     Firing(bench.state, bench.post.send).fire("s")
     monkeypatch.undo()
     assert schedule.info == told

@@ -24,7 +24,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PrivateAttr,
-    SecretStr,
+    Secret,
     field_validator,
     model_validator,
 )
@@ -530,7 +530,7 @@ def test_a_union_keeps_each_class():
         (list[Any], [date(2026, 1, 1)]),
         (object, b"x"),
         (str | date, date(2026, 1, 1)),
-        (SecretStr, SecretStr("secret")),
+        (Secret[str], Secret("hush")),
         (Annotated[int, AfterValidator(lambda value: value * 2)], 1),
         (Any, Level.HIGH),
         (list[Any], [Box(1)]),

@@ -165,7 +165,7 @@ def test_an_assignment_arrives_as_it_was_made() -> None:
         sources=(Source("shop", "/shop.py"), Source("zipped", None)),
         known=True,
         log_level=20,
-        settings=Settings(namespace="other"),
+        settings=Settings(namespace="other", encryption_keys="id:secret", signing_keys="id:other"),
         process="w1@host.1",
         claim=CLAIM,
         have="7",

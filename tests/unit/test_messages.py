@@ -13,6 +13,7 @@ import pytest
 from gostage_core import InvalidKeyError, Message, NotStorableError, Runner, ValueTooLargeError
 from gostage_core.errors import InvalidWorkflowError, MessageLimitError
 from gostage_core.messages import payload_text
+from gostage_core.sealing.vault import Vault
 from gostage_core.testing import context
 
 LIMIT = 1024
@@ -112,7 +113,7 @@ def test_the_type_of_a_message_is_a_name(kind: Any) -> None:
 
 def test_a_message_cannot_be_changed_and_says_where_it_comes_from() -> None:
     text = json.dumps([1_700_000_000_123, "kind", {"a": 1}, "w", "s", "a", 2, "r"])
-    message = Message.from_text(7, text.encode())
+    message = Message.from_text(7, text.encode(), Vault("gostage"))
     assert (message.type, message.payload) == ("kind", {"a": 1})
     assert message.at == datetime.fromtimestamp(1_700_000_000.123, UTC)
     place = message.context

@@ -34,6 +34,7 @@ from gostage_core import (
 from gostage_core.authoring.registry import registry
 from gostage_core.plan import NewRun
 from gostage_core.prepared import prepared, read_prepared
+from gostage_core.sealing.vault import Vault
 from gostage_core.store import encoded_value
 from gostage_core.values.key import Key
 from tests.support.strategies import values
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOW = datetime(2024, 5, 17, 12, tzinfo=UTC)
+VAULT = Vault("gostage")
 BOUNDS = Settings(retention=7).bounds
 
 
@@ -101,7 +103,7 @@ def new_run(**options: Any) -> NewRun:
 
 
 def read(text: str, now: datetime = NOW) -> NewRun:
-    return read_prepared(text, BOUNDS, now)
+    return read_prepared(text, BOUNDS, VAULT, now)
 
 
 def changed(text: str, **fields: Any) -> str:
@@ -119,7 +121,7 @@ def test_every_field_of_a_run_comes_back_as_it_was() -> None:
         tags=("a", "ü"),
         values=dict([encoded_value("total", Decimal("9.90"), 100)]),
     )
-    found = read(prepared(new, NOW).text)
+    found = read(prepared(new, VAULT, NOW).text)
     untold = {field.name for field in fields(NewRun) if not getattr(new, field.name)}
     assert untold == {"parent"}, "a run that a run has begun is not prepared; all else is compared"
     for field in fields(NewRun):
@@ -129,14 +131,19 @@ def test_every_field_of_a_run_comes_back_as_it_was() -> None:
 
 def test_what_is_left_out_stays_left_out() -> None:
     new = new_run()
-    assert read(prepared(new, NOW).text) == new
-    assert json.loads(prepared(new, NOW).text).keys() == {"format", "run_id", "nonce", "definition"}
+    assert read(prepared(new, VAULT, NOW).text) == new
+    assert json.loads(prepared(new, VAULT, NOW).text).keys() == {
+        "format",
+        "run_id",
+        "nonce",
+        "definition",
+    }
 
 
 @given(values())
 def test_every_value_of_the_store_comes_back_byte_for_byte(value: Any) -> None:
     kept = dict([encoded_value("value", value, 10**9)])
-    assert read(prepared(new_run(values=kept), NOW).text).values == kept
+    assert read(prepared(new_run(values=kept), VAULT, NOW).text).values == kept
 
 
 def test_a_process_that_knows_no_action_of_the_run_reads_it_all_the_same(
@@ -144,7 +151,7 @@ def test_a_process_that_knows_no_action_of_the_run_reads_it_all_the_same(
 ) -> None:
     new = new_run()
     expected = new.arguments()
-    text = prepared(new, NOW).text
+    text = prepared(new, VAULT, NOW).text
     monkeypatch.setattr(registry, "_things", {})
     with pytest.raises(UnknownActionError):
         Workflow.from_dict(json.loads(text)["definition"])
@@ -159,7 +166,7 @@ def test_the_text_is_ascii_whatever_it_says(runner: Runner) -> None:
 
 
 def test_a_deadline_counts_from_when_the_run_was_prepared() -> None:
-    text = prepared(new_run(deadline_ms=60_000), NOW).text
+    text = prepared(new_run(deadline_ms=60_000), VAULT, NOW).text
     assert read(text, NOW + timedelta(seconds=59)).deadline_ms == 1_000
     late = read(text, NOW + timedelta(hours=1))
     assert late.deadline_ms == 1, "no deadline at all would be written as 0"

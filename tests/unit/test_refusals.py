@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Secret
 
 from gostage_core.errors import NotStorableError
 from gostage_core.values.codec import encode, to_tree
@@ -87,7 +87,7 @@ class Moment(datetime):
         (Table(a=1), "dict(value)"),
         (Order, "its name"),
         (Moment(2024, 1, 1), "the store holds"),
-        (SecretStr("a"), "the store holds"),
+        (Secret("a"), "the store holds"),
         (object(), "the store holds"),
         (Context(), "the store holds"),
         (NotImplemented, "the store holds"),

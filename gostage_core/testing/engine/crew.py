@@ -128,7 +128,7 @@ class Crew:
         client = MemoryClient(self._server, faults=partial(watch.before, worker))
         client.answered = partial(watch.after, worker)
         worker.executor = Executor(
-            State(state.settings, client, state.machine),
+            State(state.settings, client, state.machine, state.vault),
             place,
             reached=partial(watch.reached, worker),
         )

@@ -10,6 +10,7 @@ from gostage_core.attempt import Place
 from gostage_core.duration import seconds
 from gostage_core.event_loop import close_loop
 from gostage_core.runner import Runner
+from gostage_core.sealing.vault import Vault
 from gostage_core.settings import Settings
 from gostage_core.state.operations import State
 from gostage_core.testing.engine.clock import HeldClock
@@ -90,7 +91,8 @@ class MemoryEngine:
             tasks: what is called for a ``CeleryTask``, by the name of the task; what it returns or
                 raises is the end of the task. The others wait for :meth:`finish_task`.
             middleware: of the runner, the outermost first.
-            settings: as of a worker; those that are about a server mean nothing.
+            settings: as of a worker; those that are about a server mean nothing. Without keys to
+                encrypt them secrets are kept as they are, in the memory of the test.
             seed: of all that is left to chance.
             start: what the clock shows at first.
 
@@ -109,7 +111,9 @@ class MemoryEngine:
         self.resources = GivenResources(resources or {}, factories or {}, advice, self._made)
         """What bodies find in ``ctx.resources``."""
         settings = settings or Settings(redis_url=_NOWHERE)
-        state = State(settings, MemoryClient(self.server), HeldMachine(self.clock, seed))
+        # Without keys secrets stay as they are: this server is the test's own memory.
+        vault = Vault.of(settings, keeps=True)
+        state = State(settings, MemoryClient(self.server), HeldMachine(self.clock, seed), vault)
         post = Post(settings.namespace)
         listening = InlineListening(state)
         self._tasks = Tasks(state, post, tasks or {})

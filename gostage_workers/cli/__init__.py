@@ -16,6 +16,7 @@ from gostage_workers.cli.forget import delete, purge
 from gostage_workers.cli.fork import fork
 from gostage_workers.cli.graph import graph
 from gostage_workers.cli.messages import messages
+from gostage_workers.cli.metrics import metrics
 from gostage_workers.cli.output import problem
 from gostage_workers.cli.plan import plan
 from gostage_workers.cli.runs import runs
@@ -24,6 +25,7 @@ from gostage_workers.cli.schema import schema
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
 from gostage_workers.cli.submit import run, submit
 from gostage_workers.cli.throttle import throttle
+from gostage_workers.cli.top import top
 from gostage_workers.cli.why import why
 from gostage_workers.cli.worker import worker
 
@@ -51,7 +53,8 @@ def cli() -> None:
 
 
 for _command in (
-    demo, dev, worker, run, submit, runs, why, schedule, throttle, graph, schema, doctor
+    demo, dev, worker, run, submit, runs, why, top, schedule, throttle, graph, schema, metrics,
+    doctor,
 ):  # fmt: skip
     cli.add_command(_command)
 for _command in (messages, cancel, pause, resume, retry, signal, plan, edit, fork, delete, purge):

@@ -36,6 +36,7 @@ if missed ~= "" then
 end
 if delay and not stopping(run, n) then
   sleep(run, r, now + delay, 0)
+  count(id, n, "t", 1)
   jot(id, "action.retrying", n, run.revision, details)
   return ready_reply(run, "retrying", window, "")
 end

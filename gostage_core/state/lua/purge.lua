@@ -99,7 +99,7 @@ local function forget(id)
   end
   forget_names(id, v[1], v[2], v[3])
   return call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id),
-    K.inbox(id), K.undo(id), K.past(id))
+    K.inbox(id), K.undo(id), K.past(id), K.left(id))
 end
 
 --- The child runs of a plan, those of earlier tries too, that know it as the one above: a damaged plan may name
@@ -125,6 +125,8 @@ local function delete(id)
   if run and not TERMINAL[run.status] then
     pcall(end_now, run) -- what is damaged goes away all the same
   end
+  local has_ended = TERMINAL[redis.pcall("HGET", K.run(id), "status")]
+  count_up(id, has_ended and 0 or -1)
   local below = children(id)
   forgotten[id], tallies[id], replaced[id] = true, nil, nil
   local keys = forget(id)

@@ -50,6 +50,7 @@ local function pass_over(n)
   if not r or r.state == "d" or r.state == "p" then
     r = r or new_record(n)
     r.state = "d"
+    r.was = is_left_out(run, links(run, n).up) and "d" or r.was
     save_record(id, r)
   elseif r.state == "f" or r.state == "k" then
     r.state, r.ended = "s", now

@@ -97,7 +97,7 @@ _IN_LUA: Final = re.compile(r"K\.(?P<name>\w+)\((?P<arguments>[^()]*)\)")
 
 
 def spell_in_lua(text: str) -> str:
-    """Return the Lua *text* with each ``K.name(argument, …)`` spelt out over the prefix ``P``.
+    """Return the Lua *text* with each ``K.name(argument, …)`` spelt out over the prefix.
 
     Spelt out and not called: a script is read anew at each call, and a table of functions costs
     more than all else that it does.
@@ -108,7 +108,7 @@ def spell_in_lua(text: str) -> str:
 def _spelt(match: re.Match[str]) -> str:
     pieces = _TEMPLATES[match["name"]].split("%s")
     arguments = [part.strip() for part in match["arguments"].split(",") if part.strip()]
-    parts = ["P", f'"{pieces[0]}"']
+    parts = ["ARGV[1]", f'"{pieces[0]}"']
     for argument, piece in zip(arguments, pieces[1:], strict=True):
         parts += [argument, f'"{piece}"'] if piece else [argument]
     return f"({' .. '.join(parts)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich import box
 from rich.console import Group
@@ -107,13 +107,11 @@ def _slots(worker: Worker) -> tuple[str, Text]:
 def _work(worker: Worker) -> Text:
     if not worker.work:
         return Text("idle", "dim")
-    first = worker.work[0]
-    text = Text(f"{first.workflow}/{first.path}", "cyan").append(
-        f"  {elapsed(first.since, None)}  {first.run_id}", "dim"
+    first, more = worker.work[0], len(worker.work) - 1
+    beside = f"  and {more} more" if more else ""
+    return _one_line(f"{first.workflow}/{first.path}", "cyan").append(
+        f"  {elapsed(first.since, None)}{beside}  {first.run_id}", "dim"
     )
-    if len(worker.work) > 1:
-        text.append(f"  and {len(worker.work) - 1} more", "dim")
-    return text
 
 
 def _actions(actions: Iterable[ActionNumbers], rows: int) -> Table | None:
@@ -146,20 +144,22 @@ def _runs(runs: Iterable[RunSummary]) -> Table | None:
 def _failures(runs: Iterable[RunSummary]) -> Table | None:
     table = _table("RUN", "WORKFLOW", "AGO>", "ERROR")
     for one in runs:
-        error = str(one.error or "").partition("\n")[0]
-        table.add_row(
-            Text(one.run_id), one.workflow, elapsed(one.ended_at, None), Text(error, "red")
-        )
+        error = _one_line(str(one.error or "").partition("\n")[0], "red")
+        table.add_row(Text(one.run_id), one.workflow, elapsed(one.ended_at, None), error)
     return table if table.row_count else None
 
 
+def _one_line(text: str, style: str) -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
 def _table(*columns: str) -> Table:
-    """Return a table; a column whose name ends with ``>`` stands to the right."""
-    table = Table(
-        box=box.SIMPLE, show_edge=False, header_style="dim", pad_edge=True, padding=(0, 1)
-    )
+    """Return a table; a column whose name ends with ``>`` stands to the right.
+
+    Where there is too little room the last one gives way.
+    """
+    table = Table(box=box.SIMPLE, show_edge=False, header_style="dim", padding=(0, 1))
     for name in columns:
-        table.add_column(
-            name.rstrip(">"), justify="right" if name.endswith(">") else "left", no_wrap=True
-        )
+        justify: Literal["right", "left"] = "right" if name.endswith(">") else "left"
+        table.add_column(name.rstrip(">"), justify=justify, no_wrap=name != columns[-1])
     return table

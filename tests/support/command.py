@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,22 +67,56 @@ class Shell:
 
     def on_terminal(self, columns: int, *words: str) -> str:
         """Run the command on a terminal of so many columns, and return each line that it showed."""
+        with self.on_screen(*words, columns=columns) as screen:
+            screen.process.wait(SECONDS)
+        return "\n".join(_ESCAPES.sub("", screen.shown()).splitlines())
+
+    @contextlib.contextmanager
+    def on_screen(self, *words: str, columns: int = 120) -> Iterator[Screen]:
+        """Start the command on a terminal; it is killed at the end of the block."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        environment = {**self.environment, "TERM": "xterm"}
-        with subprocess.Popen(
+        process = subprocess.Popen(
             [*COMMAND, *words],
             cwd=self.directory,
-            env=environment,
+            env={**self.environment, "TERM": "xterm"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            shown = b"".join(_read(ours))
+        )
+        os.close(theirs)
+        screen = Screen(process, ours)
+        try:
+            yield screen
+        finally:
+            process.kill()
             process.wait(SECONDS)
-        os.close(ours)
-        return "\n".join(_ESCAPES.sub("", shown.decode()).splitlines())
+            screen.close()
+            os.close(ours)
+
+
+class Screen:
+    """What a command shows on a terminal, read beside whoever looks at it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
+        self.process = process
+        self._parts: list[bytes] = []
+        self._reader = threading.Thread(target=self._take, args=(terminal,))
+        self._reader.start()
+
+    def shown(self) -> str:
+        """Everything so far, with what moves the cursor; all of it where the command has ended."""
+        if self.process.poll() is not None:
+            self._reader.join(SECONDS)
+        return b"".join(self._parts).decode(errors="replace")
+
+    def close(self) -> None:
+        """Wait for the end of what is shown."""
+        self._reader.join(SECONDS)
+
+    def _take(self, terminal: int) -> None:
+        for part in _read(terminal):
+            self._parts.append(part)
 
 
 def _read(terminal: int) -> Iterator[bytes]:

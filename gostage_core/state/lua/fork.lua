@@ -86,8 +86,8 @@ end
 --- Counts what of the plan is to be done.
 local function count_planned()
   for n, carrier in pairs(carriers) do
-    if AHEAD[string.sub(records[n] or "", 1, 1)] then
-      count(id, n, "n", 1, carrier)
+    if string.find(AHEAD, string.sub(records[n] or "", 1, 1), 1, true) then
+      count(id, carrier, "n", 1)
     end
   end
   for n in pairs(records) do

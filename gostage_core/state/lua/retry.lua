@@ -18,6 +18,7 @@
 ]]
 --- @include "values"
 --- @include "outcome"
+--- @include "leaving"
 local id, nonce, details, deadline, window = arg(), arg(), arg(), number(), number()
 local changes, skip = read_changes(), {}
 for i = 1, number() do

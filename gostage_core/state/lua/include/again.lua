@@ -61,7 +61,7 @@ local function reopen_scope(run, n, l)
     jot(run.id, "stage.reopened", n, run.revision)
   end
   if l.after ~= "0" and call("HDEL", K.plan(run.id), "r" .. l.after) == 1 then
-    count(run.id, l.after, "n", 1)
+    count(run.id, call("HGET", K.plan(run.id), "c" .. l.after), "n", 1)
     jot(run.id, "action.reopened", l.after, run.revision)
   end
   if l.before ~= "0" and mark(run, l.before) == "open" then

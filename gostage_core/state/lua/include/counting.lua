@@ -9,6 +9,36 @@
   What of it is planned by one run stands in left:<run> too, and is given back when the run ends.
   Nothing here stops an operation: a number that is none stays as it is.
 ]]
+local LONGEST_SPAN = 25
+
+-- What is done most often comes first, and takes no more than it has to: work is completed that the run knows to be
+-- planned.
+for i, move in ipairs(noted) do
+  if move[4] == "c" and move[2] then
+    local series, took = move[2] .. (noted.workflows[move[1]] or ""), now - move[5]
+    local _, span = math.frexp(took - 0.5)
+    span = "c" .. math.min(span, LONGEST_SPAN)
+    local left = redis.pcall("HINCRBY", K.left(move[1]), series, -1)
+    if move[3] == "x" and type(left) == "number" and left >= 0 then
+      redis.pcall("HINCRBY", K.numbers(), span .. series, 1)
+      redis.pcall("HINCRBY", K.numbers(), "u" .. series, took)
+    else
+      redis.pcall("HINCRBY", K.left(move[1]), series, 1)
+      count(move[1], move[2], "n", -1)
+      count(move[1], move[2], span, 1)
+      count(move[1], move[2], "u", took)
+    end
+    if move[6] > 0 then
+      count(move[1], move[2], "v", 1)
+    end
+    table.remove(noted, i)
+    break
+  end
+end
+if not (by or noted[1] or next(noted.more)) then
+  return
+end
+
 local MOST, MOST_QUEUES = 1000, 100
 local HAS_ENDED = "^[cfksm]%d*$"
 
@@ -61,13 +91,13 @@ local function count_planned(id, own, carrier, by)
   return series, 0
 end
 
-local function add_one(id, carrier, what)
-  local series, planned = count_planned(id, carrier .. (noted.workflows[id] or ""), carrier, what.n or 0)
-  what.n = nil
-  for kind, by in pairs(what) do
-    add(K.numbers(), kind .. series, by)
-    if string.match(kind, HAS_ENDED) then
-      planned = planned + by
+--- Adds so much more to a series, of which so much is planned.
+local function add_more(id, carrier, more)
+  local series, planned = count_planned(id, carrier .. (noted.workflows[id] or ""), carrier, more.n or 0)
+  for kind, by in pairs(more) do
+    if kind ~= "n" then
+      add(K.numbers(), kind .. series, by)
+      planned = planned + (string.match(kind, HAS_ENDED) and by or 0)
     end
   end
   if planned ~= 0 then
@@ -75,18 +105,31 @@ local function add_one(id, carrier, what)
   end
 end
 
+--- Adds what a change of an entry's state means, or notes it with what is noted already.
+local function add_move(id, carrier, was, state)
+  for one, by in pairs({ [was] = -1, [state] = 1 }) do
+    if one == "z" or one == "w" or one == "o" or one == "h" then
+      add(K.numbers(), "=" .. one, by)
+    end
+  end
+  local before = string.find(AHEAD, was, 1, true) and 1 or 0
+  count(id, carrier, "n", (string.find(AHEAD, state, 1, true) and 1 or 0) - before)
+  if string.match(state, HAS_ENDED) then
+    count(id, carrier, state, 1)
+  end
+end
+
 local function add_noted()
-  for id, of in pairs(noted.of) do
-    for carrier, what in pairs(of) do
-      add_one(id, carrier, what)
+  for i = 1, #noted do
+    add_move(unpack(noted[i], 1, 4))
+    noted[i] = nil
+  end
+  for id, of in pairs(noted.more) do
+    for carrier, more in pairs(of) do
+      add_more(id, carrier, more)
     end
   end
-  for state, by in pairs(noted.aside) do
-    if by ~= 0 then
-      add(K.numbers(), "=" .. state, by)
-    end
-  end
-  noted.of, noted.aside = {}, {}
+  noted.more = {}
 end
 
 --- Adds what a run has left undone to what is planned, so often. Where it has left nothing, nothing is kept of it.

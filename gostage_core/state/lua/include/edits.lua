@@ -3,6 +3,7 @@
   journal.
 ]]
 --- @include "nodes"
+--- @include "leaving"
 local OPEN = { x = true, d = true, p = true }
 
 --- count, then of each: disable n | enable n | remove n | set n spec carrier limits throttle |
@@ -150,7 +151,7 @@ local function add_actions(run, up, after, actions)
     grown[#grown + 1] = up
   end
   for _, a in ipairs(is_left_out(run, up) and actions or {}) do
-    count(run.id, nil, "n", a.state ~= "d" and -1 or 0, a.carrier)
+    count(run.id, a.carrier, "n", a.state ~= "d" and -1 or 0)
   end
   count_added(run, "actions", #actions)
   add_note("add", up, after, first, last)
@@ -193,7 +194,7 @@ local function take_in(run, n)
   if l.mode then
     count_members(run, n, 1)
   elseif not is_left_out(run, l.up) then
-    count(run.id, n, "n", 1)
+    count(run.id, call("HGET", K.plan(run.id), "c" .. n), "n", 1)
   end
 end
 
@@ -230,9 +231,9 @@ local function apply_edits(run, edits)
     elseif not e.void and e.op == "set" then
       add_note("set", e.n, call("HGET", K.plan(run.id), "s" .. e.n))
       local l = links(run, e.n)
-      local is_planned = AHEAD[string.sub(untouched(run, e.n) or "-", 1, 1)] and not is_left_out(run, l.up)
-      count(run.id, e.n, "n", is_planned and -1 or 0)
-      count(run.id, e.n, "n", is_planned and 1 or 0, e.carrier)
+      local is_planned = string.find(AHEAD, string.sub(untouched(run, e.n) or "-", 1, 1), 1, true) and not is_left_out(run, l.up)
+      count(run.id, call("HGET", K.plan(run.id), "c" .. e.n), "n", is_planned and -1 or 0)
+      count(run.id, e.carrier, "n", is_planned and 1 or 0)
       local r = sound_record(run, e.n)
       if r and (r.state == "h" or r.place ~= "0") then
         requeue(run, r) -- it stands in line for the throttle that it had

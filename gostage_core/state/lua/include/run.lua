@@ -104,7 +104,7 @@ local function settle_statuses()
     end
   end
   tallies = {}
-  if next(noted.of) or next(noted.aside) then
+  if noted[1] or next(noted.more) then
     count_up()
   end
 end

@@ -35,33 +35,11 @@ local function new_scope(n)
            good = 0, bad = 0, failed = "0" }
 end
 
---- Takes what a scope holds and is not done out of what is planned (-1), for the turn of the scope is to pass, or
---- puts it back (1). `l`: its links, where its hooks have their turn all the same.
-local function count_members(run, n, by, l)
-  local m = (l or links(run, n)).first
-  local entries = l and {} or { links(run, n).before, links(run, n).after }
-  while m ~= "0" do
-    local member = links(run, m)
-    entries[#entries + 1] = member.mode and "0" or m
-    m = member.next
-  end
-  for _, one in ipairs(entries) do
-    if one ~= "0" and AHEAD[string.sub(call("HGET", K.plan(run.id), "r" .. one) or "", 1, 1)] then
-      count(run.id, one, "n", by)
-    end
-  end
-end
-
---- Whether the turn of a scope is to pass: what it holds is not planned any more.
-local function is_left_out(run, n)
-  local state = string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1)
-  return state == "d" or state == "m" or state == "s"
-end
-
 local function end_scope(run, s, l, state)
   s.state, s.ended = state, now
   save_scope(run, s)
   if state == "s" then
+--- @inline "leaving"
     count_members(run, s.n, -1, l)
   end
   if l.up == "0" and s.n ~= "0" then

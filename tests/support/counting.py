@@ -34,6 +34,15 @@ def check_numbers(state: State, runs: Iterable[Snapshot]) -> None:
         assert numbers.get(f"={letter}", 0) == aside[letter], f"entries in state {letter}"
 
 
+def check_nothing_planned(state: State) -> None:
+    """Check that nothing counts as planned, or as begun: every run has ended."""
+    numbers = _read(state, "numbers")
+    planned = {series: many for series, many in planned_of(numbers).items() if many}
+    begun = {letter: numbers.get(f"={letter}", 0) for letter in _ASIDE}
+    assert not planned, f"all runs have ended, and this is planned: {planned}"
+    assert not any(begun.values()), f"all runs have ended, and entries have begun: {begun}"
+
+
 def planned_of(numbers: dict[str, int]) -> Counter[str]:
     """Return how much work of each series is planned."""
     planned: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.status import RunStatus
-from tests.support.counting import check_numbers
+from tests.support.counting import check_nothing_planned, check_numbers
 from tests.support.undone import check_undoing
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ def check_forgotten(state: State) -> None:
     assert not left, f"keys of runs that are no more: {left}"
     for index in ("wake", "sent", "expiry", "runs", "refill"):
         assert not _zset(state, index), f"{index} names what is no more"
+    check_nothing_planned(state)
 
 
 def check_left(state: State, run: Snapshot, counts: str) -> None:

@@ -81,6 +81,10 @@ end
 --- Adds what was noted to the numbers of the namespace. A run that begins again has before it what it left undone
 --- put back into what is planned (1), one that ends has what it leaves undone taken out behind it (-1).
 local function count_up(id, by)
+--- @inline "completing"
+  if not (by or noted[1] or next(noted.more)) then
+    return
+  end
 --- @inline "counting"
   if by == 1 then
     add_left(id, 1)

@@ -276,6 +276,7 @@ class Rescuer:
             return
         try:
             self._messages.send_again(run_id, Ready(entry, carrier))
+            self._state.count_resend()
         except BrokerUnavailableError as error:
             self._broker_away = True
             logger.warning("run %s: entry %s is sent later: %s", run_id, entry, error)

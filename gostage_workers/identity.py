@@ -34,10 +34,14 @@ def new_boot() -> None:
     os.environ[_BOOT] = os.urandom(4).hex()
 
 
+def safe_name(node: str) -> str:
+    """Return the name of a node as those of its processes begin."""
+    return "".join(c if c.isalnum() or c in "@.-_" else "_" for c in node)
+
+
 def process_name(node: str, pid: int | None = None) -> str:
     """Return the name of the process *pid* (this one) of the worker called *node*."""
-    safe = "".join(c if c.isalnum() or c in "@.-_" else "_" for c in node)
-    return f"{safe}.{os.environ.get(_BOOT, '0')}.{pid or os.getpid()}"
+    return f"{safe_name(node)}.{os.environ.get(_BOOT, '0')}.{pid or os.getpid()}"
 
 
 def in_pool_child() -> bool:

@@ -35,8 +35,9 @@ def places(client: Redis, queue: str, run_id: str) -> dict[str, int]:
             found[""] = place
             break
         # Celery says the arguments in plain text too: nothing is unpacked that cannot be meant.
-        if mark in item and (entry := _entry_of(item, run_id)):
-            found.setdefault(entry, place)
+        hint = hint_in(item) if mark in item else None
+        if hint is not None and hint[0] == run_id:
+            found.setdefault(hint[1], place)
     return found
 
 
@@ -50,11 +51,11 @@ def _waiting(client: Redis, queue: str) -> Iterator[bytes]:
                 break
 
 
-def _entry_of(item: bytes, run_id: str) -> str | None:
-    """Return the entry of *run_id* that a message is for, if it is one of ours and for that."""
+def hint_in(item: bytes) -> tuple[str, str] | None:
+    """Return the run and the entry that a message of a queue is for, if it is one of ours."""
     try:
         body: Any = json.loads(base64.b64decode(json.loads(item)["body"]))
-        found_id, entry = body[0]
+        run_id, entry = body[0]
     except (LookupError, ValueError, TypeError, RecursionError):
         return None
-    return str(entry) if found_id == run_id else None
+    return (run_id, str(entry)) if isinstance(run_id, str) else None

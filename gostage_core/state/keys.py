@@ -26,6 +26,7 @@ _TEMPLATES: Final[dict[str, str]] = {
     "messages": "messages:%s",  # list    what its actions have sent, one JSON array a message
     "inbox": "inbox:%s",  # hash    signals that it has got, and who waits for which
     "undo": "undo:%s",  # list    how what has completed is undone, one JSON array an action
+    "left": "left:%s",  # hash    series of the numbers -> how much of it the run has to do
     "past": "past:%s",  # list    what the store had before, one JSON array an operation
     "wake": "wake",  # zset    "run entry" -> when somebody must look at it (ms)
     "sent": "sent",  # zset    "run entry" whose message is out -> when to look for it (ms)
@@ -34,6 +35,7 @@ _TEMPLATES: Final[dict[str, str]] = {
     "beat": "beat",  # string  when a rescuer last ticked (ms)
     "claims": "claims:%s",  # hash    of one process: slot -> "run entry"
     "marks": "marks",  # hash    queue -> send time of the youngest hint that was taken from it
+    "numbers": "numbers",  # hash    what include/counting.lua counts, by workflow and action
     "keys": "keys",  # hash    idempotency key -> run id
     "runs": "runs",  # zset    run id -> submitted at (ms)
     "status": "status:%s",  # zset    the same, by status
@@ -95,7 +97,7 @@ _IN_LUA: Final = re.compile(r"K\.(?P<name>\w+)\((?P<arguments>[^()]*)\)")
 
 
 def spell_in_lua(text: str) -> str:
-    """Return the Lua *text* with each ``K.name(argument, …)`` spelt out over the prefix ``P``.
+    """Return the Lua *text* with each ``K.name(argument, …)`` spelt out over the prefix.
 
     Spelt out and not called: a script is read anew at each call, and a table of functions costs
     more than all else that it does.
@@ -106,7 +108,7 @@ def spell_in_lua(text: str) -> str:
 def _spelt(match: re.Match[str]) -> str:
     pieces = _TEMPLATES[match["name"]].split("%s")
     arguments = [part.strip() for part in match["arguments"].split(",") if part.strip()]
-    parts = ["P", f'"{pieces[0]}"']
+    parts = ["ARGV[1]", f'"{pieces[0]}"']
     for argument, piece in zip(arguments, pieces[1:], strict=True):
         parts += [argument, f'"{piece}"'] if piece else [argument]
     return f"({' .. '.join(parts)})"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from gostage_core.state.attempts import Attempts
 from gostage_core.state.controls import Controls
+from gostage_core.state.counting import Counting
 from gostage_core.state.timetable import Timetable
 from gostage_core.state.upkeep import Upkeep
 
 
-class State(Attempts, Controls, Timetable, Upkeep):
+class State(Attempts, Controls, Timetable, Upkeep, Counting):
     """The runs of one namespace in one Redis. Safe to share between threads.
 
     Every method is one round trip, safe to repeat, and raises

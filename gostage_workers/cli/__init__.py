@@ -17,6 +17,7 @@ from gostage_workers.cli.fork import fork
 from gostage_workers.cli.graph import graph
 from gostage_workers.cli.keys import keys
 from gostage_workers.cli.messages import messages
+from gostage_workers.cli.metrics import metrics
 from gostage_workers.cli.output import problem
 from gostage_workers.cli.plan import plan
 from gostage_workers.cli.runs import runs
@@ -25,6 +26,7 @@ from gostage_workers.cli.schema import schema
 from gostage_workers.cli.statuses import FAILED, INTERRUPTED, status_of
 from gostage_workers.cli.submit import run, submit
 from gostage_workers.cli.throttle import throttle
+from gostage_workers.cli.top import top
 from gostage_workers.cli.watch import watch
 from gostage_workers.cli.why import why
 from gostage_workers.cli.worker import worker
@@ -53,7 +55,8 @@ def cli() -> None:
 
 
 for _command in (
-    demo, dev, worker, run, submit, runs, why, schedule, throttle, graph, schema, keys, doctor
+    demo, dev, worker, run, submit, runs, why, top, schedule, throttle, graph, schema, keys,
+    metrics, doctor,
 ):  # fmt: skip
     cli.add_command(_command)
 for _command in (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from gostage_core import RunStatus
 from gostage_core.errors import GostageError
 from tests.chaos.workload import ACTIONS
+from tests.support.counting import check_nothing_planned
 from tests.support.eventually import eventually
 from tests.support.invariants import Queues, Snapshot, check_one
 
@@ -31,7 +32,7 @@ _STATES: Final = {
 }
 """What an entry's record says after each kind of journal entry."""
 
-_OF_THE_NAMESPACE: Final = ("alive", "beat", "marks")
+_OF_THE_NAMESPACE: Final = ("alive", "beat", "marks", "numbers")
 """Keys that belong to no run."""
 
 
@@ -81,6 +82,9 @@ def check_idle(state: State, queue: str, timeout: float = 60) -> None:
         return {"timers": queues.wake, "claims": queues.claimed, "messages": messages}
 
     eventually(lambda: not any(left().values()), timeout)
+    living = (status for status in RunStatus if not status.is_terminal)
+    if not any(state.client.zcard(state.keys.of("status", one.value)) for one in living):
+        check_nothing_planned(state)
 
 
 def check_forgotten(state: State, timeout: float = 120) -> None:
@@ -93,6 +97,7 @@ def check_forgotten(state: State, timeout: float = 120) -> None:
     ours = {state.keys.of(name).encode() for name in _OF_THE_NAMESPACE}
     left = set(state.client.scan_iter(f"{state.keys.prefix}*", count=1_000)) - ours
     assert not left, f"{len(left)} keys are left: {sorted(left)[:5]}"
+    check_nothing_planned(state)
 
 
 def _check_traces(result: RunResult) -> None:

@@ -23,7 +23,7 @@ _MOMENT: Final = re.compile(r"\b17\d{11}(\.0)?\b")
 """Any time by the server's clock, in milliseconds."""
 _NAME: Final = re.compile(r"[NP]\d+_")
 """A nonce, or a process; see :meth:`Engine.token`."""
-_UNSEEN: Final = frozenset(("alive", "beat", "marks", "doomed"))
+_UNSEEN: Final = frozenset(("alive", "beat", "marks", "doomed", "numbers"))
 _RESENDS, _WHERE = 9, 8
 
 

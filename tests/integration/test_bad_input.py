@@ -357,7 +357,7 @@ def test_odd_names_that_are_allowed_are_kept_and_found_again(bench: Bench) -> No
         assert bench.drain(run).actions[0].tags == (name,)
         expire(bench, run)
     left = {key.decode().partition("}:")[2] for key in keys_of(bench)}
-    assert left <= {"marks", "alive", "beat"}
+    assert left <= {"marks", "alive", "beat", "numbers"}
 
 
 INTERNAL = ["0", "1", "r1", "l1", "s1", "g", "d", "t", "status", "revision", "run", "a:b", "-", "."]

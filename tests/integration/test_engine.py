@@ -401,7 +401,7 @@ def test_nothing_is_left_of_a_run_whose_retention_has_ended(bench: Bench) -> Non
     bench.rescuer.tick()
     after = set(bench.state.client.keys(bench.state.keys.prefix + "*"))  # type: ignore[arg-type]
     left = {key.decode().removeprefix(bench.state.keys.prefix) for key in after - before}
-    assert left <= {"marks", "alive", "beat"}
+    assert left <= {"marks", "alive", "beat", "numbers"}
 
 
 def test_a_message_that_waited_long_still_tells_of_the_order_of_its_queue(bench: Bench) -> None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from gostage_core import HookContext, Run, ScopeOutcome
 
-SHARED = {"beat", "marks", "alive"}
+SHARED = {"beat", "marks", "alive", "numbers"}
 """Keys that there are however many runs there were; they do not grow with these."""
 
 

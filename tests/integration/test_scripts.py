@@ -122,7 +122,7 @@ def test_an_operation_names_one_key_and_finds_the_others_by_the_prefix(name: str
     text = included(name)
     assert set(re.findall(r"KEYS\[(\d+)\]", text)) <= {"1"}
     assert set(re.findall(r"ARGV\[(\w+)\]", text)) <= {"1", "cursor", "i"}
-    assert "{" not in "".join(re.findall(r'P \.\. "([^"]*)"', spell_in_lua(text)))
+    assert "{" not in "".join(re.findall(r'ARGV\[1\] \.\. "([^"]*)"', spell_in_lua(text)))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

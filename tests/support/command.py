@@ -105,9 +105,14 @@ class Terminal:
         self._reader.start()
 
     @property
+    def raw(self) -> str:
+        """All that it has shown so far, with colours and what moves the cursor."""
+        return self._shown.decode(errors="replace")
+
+    @property
     def text(self) -> str:
-        """All that it has shown so far, without colours and movements of the cursor."""
-        return "\n".join(_ESCAPES.sub("", self._shown.decode(errors="replace")).splitlines())
+        """The same without these."""
+        return "\n".join(_ESCAPES.sub("", self.raw).splitlines())
 
     def status(self) -> int:
         """Wait for its end, and return its exit status."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from gostage_core.status import RunStatus
+from tests.support.counting import check_nothing_planned, check_numbers
 from tests.support.undone import check_undoing
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LIVE = "rxzwoh"
 BUSY, OUTSIDE = "rx", "wh"
 _ACTION_LINKS = 3
-_OF_NOBODY = ("alive", "beat", "marks", "claims:", "doomed", "starts:")
+_OF_NOBODY = ("alive", "beat", "marks", "claims:", "doomed", "numbers", "starts:")
 """Keys that are of workers, or end by themselves."""
 _UP, _NEXT, _FIRST = 0, 1, 2
 
@@ -167,6 +168,8 @@ def check_runs(state: State, run_ids: Iterable[str]) -> list[Snapshot]:
     for run in runs.values():
         _check(run, runs, queues)
         check_undoing(run)
+    others = set(_zset(state, "runs")) - set(runs)
+    check_numbers(state, [*runs.values(), *(Snapshot(state, other) for other in sorted(others))])
     return list(runs.values())
 
 
@@ -185,6 +188,7 @@ def check_forgotten(state: State) -> None:
     assert not left, f"keys of runs that are no more: {left}"
     for index in ("wake", "sent", "expiry", "runs", "refill"):
         assert not _zset(state, index), f"{index} names what is no more"
+    check_nothing_planned(state)
 
 
 def check_left(state: State, run: Snapshot, counts: str) -> None:

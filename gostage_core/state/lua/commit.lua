@@ -78,6 +78,10 @@ local function skip_rest(first)
     local member = links(run, first)
     local state = string.sub(call("HGET", K.plan(id), "r" .. first) or "", 1, 1)
     if member.mode and (state == "" or state == "d" or state == "p") then
+      if state ~= "d" then
+--- @inline "leaving"
+        count_members(run, first, -1)
+      end
       call("HSET", K.plan(id), "r" .. first, string.format("s|0|0|0||0|%.0f|0|0|0", now))
     elseif not member.mode and (state == "" or state == "d" or state == "k" or state == "p") then
       local one = load_record(id, first) or new_record(first)

@@ -37,6 +37,7 @@ if missed ~= "" then
 end
 if delay and not stops then
   sleep(run, r, now + delay, 0)
+  count(id, call("HGET", K.plan(id), "c" .. n), "t", 1)
   jot(id, "action.retrying", n, run.revision, details)
   return ready_reply(run, "retrying", window, "")
 end

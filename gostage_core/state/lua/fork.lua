@@ -29,8 +29,14 @@ elseif known[2] then
   return { "created" }
 end
 local nodes = number()
+local carriers, records = {}, {} -- node -> text
 for _ = 1, number() do
-  call("HSET", K.plan(id), arg(), arg())
+  local name, text = arg(), arg()
+  local kept = ({ c = carriers, r = records })[string.sub(name, 1, 1)]
+  if kept then
+    kept[string.sub(name, 2)] = text
+  end
+  call("HSET", K.plan(id), name, text)
 end
 
 --- Writes a value of the store with what belongs to it: its size.
@@ -76,8 +82,25 @@ if no then
   withdraw()
   return no
 end
+
+--- Counts what of the plan is to be done.
+local function count_planned()
+  for n, carrier in pairs(carriers) do
+    if string.find(AHEAD, string.sub(records[n] or "", 1, 1), 1, true) then
+      count(id, carrier, "n", 1)
+    end
+  end
+  for n in pairs(records) do
+    if is_left_out(run, n) and links(run, n).mode then
+      local s = load_scope(run, n)
+      count_members(run, n, -1, s.began > 0 and links(run, n) or nil)
+    end
+  end
+end
+
 write_header(new)
-longest[id] = tonumber(new.longest)
+longest[id], noted.workflows[id] = tonumber(new.longest), new.workflow
+count_planned()
 call("HSET", K.run(id), "nodes", nodes, "planned", nodes, "bytes", bytes)
 jot(id, "run.submitted", 0, 1, new.details)
 apply_edits(run, edits)

@@ -112,7 +112,7 @@ local function forget(id)
   end
   forget_names(id, v[1], v[2], v[3])
   return call("UNLINK", K.run(id), K.plan(id), K.live(id), K.store(id), K.meta(id), K.journal(id), K.messages(id),
-    K.inbox(id), K.undo(id), K.past(id))
+    K.inbox(id), K.undo(id), K.past(id), K.left(id))
 end
 
 --- Whether a run is the child of an entry, by what it knows of itself, or by its name where that is damaged.
@@ -149,6 +149,8 @@ local function delete(id)
     local whole, sound = is_readable(run), pcall(end_now, run) -- what is damaged goes away all the same
     unreadable[id] = unreadable[id] or not (whole and sound) or nil
   end
+  local has_ended = TERMINAL[redis.pcall("HGET", K.run(id), "status")]
+  count_up(id, has_ended and 0 or -1)
   local below = children(id)
   forgotten[id], tallies[id], replaced[id] = true, nil, nil
   local keys = forget(id)

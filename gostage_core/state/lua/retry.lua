@@ -18,6 +18,7 @@
 ]]
 --- @include "values"
 --- @include "outcome"
+--- @include "leaving"
 local id, nonce, details, deadline, window = arg(), arg(), arg(), number(), number()
 local changes, skip = read_changes(), {}
 for i = 1, number() do
@@ -51,6 +52,7 @@ local function pass_over(n)
   if not r or r.state == "d" or r.state == "p" then
     r = r or new_record(n)
     r.state = "d"
+    r.was = is_left_out(run, links(run, n).up) and "d" or r.was
     save_record(id, r)
   elseif r.state == "f" or r.state == "k" then
     r.state, r.ended = "s", now

@@ -125,6 +125,7 @@ finish = function(run, status)
     call("ZADD", K.schedules(), now, owed[2]) -- the next one was put off until now
   end
   call("DEL", K.live(run.id))
+  count_up(run.id, -1)
   call("ZADD", K.expiry(), now + run.retention, run.id)
   if call("HEXISTS", K.run(run.id), "reply") == 1 then
     call("ZADD", K.wake(), now, run.id .. " r") -- written out of the store by whoever looks at it

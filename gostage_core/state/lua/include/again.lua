@@ -61,6 +61,7 @@ local function reopen_scope(run, n, l)
     jot(run.id, "stage.reopened", n, run.revision)
   end
   if l.after ~= "0" and call("HDEL", K.plan(run.id), "r" .. l.after) == 1 then
+    count(run.id, call("HGET", K.plan(run.id), "c" .. l.after), "n", 1)
     jot(run.id, "action.reopened", l.after, run.revision)
   end
   if l.before ~= "0" and mark(run, l.before) == "open" then
@@ -200,6 +201,7 @@ end
 
 reopen_run = function(run, details)
   local v = call("HMGET", K.run(run.id), "began", "undoing")
+  count_up(run.id, 1)
   call("HDEL", K.run(run.id), "stop", "drain", "grace", "ended", "compensated")
   run.stop, run.drain, run.grace = nil, nil, nil
   call("ZREM", K.expiry(), run.id)

@@ -1,6 +1,5 @@
 --[[ Reads the arguments one after another, and the server's clock. ]]
 local call = redis.call
-local P = ARGV[1]
 local cursor = 1
 local function arg()
   cursor = cursor + 1

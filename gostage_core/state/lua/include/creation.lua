@@ -117,7 +117,7 @@ local function create(new)
     return word, same
   end
   write_header(new)
-  longest[id] = tonumber(new.longest)
+  longest[id], noted.workflows[id] = tonumber(new.longest), new.workflow
   for i = 1, #new.values, 2 do
     replace(id, new.values[i], new.values[i + 1])
   end

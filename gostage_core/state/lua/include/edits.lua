@@ -3,6 +3,7 @@
   journal.
 ]]
 --- @include "nodes"
+--- @include "leaving"
 local OPEN = { x = true, d = true, p = true }
 
 --- count, then of each: disable n | enable n | remove n | set n spec carrier limits throttle |
@@ -154,6 +155,9 @@ local function add_actions(run, up, after, actions)
     save_scope(run, s)
     grown[#grown + 1] = up
   end
+  for _, a in ipairs(is_left_out(run, up) and actions or {}) do
+    count(run.id, a.carrier, "n", a.state ~= "d" and -1 or 0)
+  end
   count_added(run, "actions", #actions)
   add_note("add", up, after, first, last)
 end
@@ -188,6 +192,17 @@ local function requeue(run, r)
   make_ready(run, r.n, r)
 end
 
+--- Puts a node back into its turn.
+local function take_in(run, n)
+  call("HDEL", K.plan(run.id), "r" .. n)
+  local l = links(run, n)
+  if l.mode then
+    count_members(run, n, 1)
+  elseif not is_left_out(run, l.up) then
+    count(run.id, call("HGET", K.plan(run.id), "c" .. n), "n", 1)
+  end
+end
+
 --- Takes a node that has not begun out of its turn; true when its message was under way already.
 local function take_out(run, n, state)
   local r = load_record(run.id, n)
@@ -196,11 +211,16 @@ local function take_out(run, n, state)
     jot(run.id, "action." .. (state == "d" and "skipped" or "removed"), n, run.revision)
     return true
   end
-  if links(run, n).mode then
+  local l = links(run, n)
+  if l.mode then
+    if not is_left_out(run, n) then
+      count_members(run, n, -1)
+    end
     call("HSET", K.plan(run.id), "r" .. n, state .. "|0|0|0||0|0|0|0|0")
   else
     r = r or new_record(n)
     r.state = state
+    r.was = is_left_out(run, l.up) and state or r.was -- it was not planned any more
     save_record(run.id, r)
   end
 end
@@ -216,6 +236,9 @@ local function apply_edits(run, edits)
     elseif not e.void and e.op == "set" then
       add_note("set", e.n, call("HGET", K.plan(run.id), "s" .. e.n))
       local l = links(run, e.n)
+      local is_planned = string.find(AHEAD, string.sub(untouched(run, e.n) or "-", 1, 1), 1, true) and not is_left_out(run, l.up)
+      count(run.id, call("HGET", K.plan(run.id), "c" .. e.n), "n", is_planned and -1 or 0)
+      count(run.id, e.carrier, "n", is_planned and 1 or 0)
       local r = sound_record(run, e.n)
       if r and (r.state == "h" or r.place ~= "0") then
         requeue(run, r) -- it stands in line for the throttle that it had
@@ -231,7 +254,7 @@ local function apply_edits(run, edits)
       local text = untouched(run, e.n) -- nil where an edit before this one has taken it out
       local is_off = text and string.sub(text, 1, 1) == "d"
       if e.op == "enable" and is_off then
-        call("HDEL", K.plan(run.id), "r" .. e.n)
+        take_in(run, e.n)
         table.insert(named.enable, e.n)
       elseif text and (e.op == "remove" or (e.op == "disable" and not is_off)) then
         if take_out(run, e.n, e.op == "remove" and "m" or "d") then

@@ -33,6 +33,9 @@ local function forget(run, n)
   for owned in string.gmatch(call("HGET", K.plan(run.id), "n" .. n) or "", "%d+") do
     forget(run, owned)
   end
+  if not l.mode and string.find(AHEAD, string.sub(call("HGET", K.plan(run.id), "r" .. n) or "", 1, 1), 1, true) then
+    count(run.id, call("HGET", K.plan(run.id), "c" .. n), "n", -1)
+  end
   for what in string.gmatch(call("HGET", K.plan(run.id), "d" .. n) or "", "[^\n]+") do
     call("HDEL", K.plan(run.id), "d" .. n .. " " .. what)
   end

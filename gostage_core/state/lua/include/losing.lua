@@ -13,6 +13,7 @@ local function take_back(run, r, counted, most, window)
   local details = string.format('{"attempt":%d,"worker":"%s"}', r.attempt, r.where)
   if counted then
     r.lost = r.lost + 1
+    count(run.id, call("HGET", K.plan(run.id), "c" .. r.n), "l", 1)
     jot(run.id, "action.lost", r.n, run.revision, details)
   else
     r.attempt = r.attempt - 1

@@ -43,6 +43,7 @@ end
 local function write_action(run, n, a, up, next_)
   local throttled = a.throttle ~= "" and "T" or ""
   call("HSET", K.plan(run), "s" .. n, a.spec, "c" .. n, a.carrier, "l" .. n, up .. "," .. next_ .. "," .. a.limits .. throttled)
+  count(run, a.carrier, "n", 1)
   if a.throttle ~= "" then
     call("HSET", K.plan(run), "t" .. n, a.throttle)
   end
@@ -92,6 +93,8 @@ local function write_stage(run, stage, next_, by, order)
     call("HSET", K.plan(run), "i" .. n, stage.initial)
   end
   if stage.state == "d" then
+--- @inline "leaving"
+    count_members({ id = run }, n, -1)
     call("HSET", K.plan(run), "r" .. n, "d|0|0|0||0|0|0|0|0")
   end
   return n, first, last

@@ -13,7 +13,9 @@ local SCOPE = "^(%l)|(%d+)|(%d+)|(%d+)|([%d%- ]*)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$
 local LIVE = { r = true, x = true, z = true, w = true, o = true, h = true }
 local BUSY = { r = 1, x = 1 }
 local OUTSIDE = { w = 1, h = 1 }
+local AHEAD = "prxh" -- what is planned and not done: an entry in one of these, or in no state yet
 local tallies = {} -- run -> how many more entries are busy, and wait for what is outside, than before
+local noted = { workflows = {}, more = {} } -- for the numbers of the namespace, as include/counting.lua reads it
 
 local function parse_record(n, text)
   local state, attempt, fails, lost, token, at, began, ended, where, resends, phase, place = string.match(text, RECORD)
@@ -40,6 +42,15 @@ local function load_record(run, n)
   return text and parse_record(n, text) or nil
 end
 
+--- Notes for the numbers that there is so much more of `what` (n: work that is planned) of a carrier, if it is one.
+local function count(run, carrier, what, by)
+  if carrier then
+    local of = noted.more[run] or {}
+    local its = of[carrier] or {}
+    noted.more[run], of[carrier], its[what] = of, its, (its[what] or 0) + by
+  end
+end
+
 --- Notes for the status of the run that an entry has gone from one state to another.
 local function tally(run, was, state)
   local busy = (BUSY[state] or 0) - (BUSY[was] or 0)
@@ -55,6 +66,9 @@ local function save_record(run, r)
     r.state, r.attempt, r.fails, r.lost, r.token, r.at, r.began, r.ended, r.where, r.resends, r.phase, r.place))
   if r.was ~= r.state then
     tally(run, r.was, r.state)
+    if not (string.find("prx", r.was, 1, true) and string.find("prx", r.state, 1, true)) then
+      noted[#noted + 1] = { run, call("HGET", K.plan(run), "c" .. r.n), r.was, r.state, r.at, r.lost }
+    end
     r.was = r.state
   end
 end

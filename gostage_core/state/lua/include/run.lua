@@ -16,7 +16,7 @@ end
 --- after its first write shows here: counters that are no numbers, keys of another type.
 local function load_run(id)
   local v = call("HMGET", K.run(id), "status", "stop", "schema", "revision", "retention", "submitted",
-    "bytes", "nodes", "longest", "most_bytes", "busy", "outside", "forgotten", "drain", "paused", "verdict", "grace")
+    "bytes", "nodes", "longest", "most_bytes", "busy", "outside", "forgotten", "drain", "paused", "verdict", "grace", "workflow")
   if not v[1] then
     return nil
   end
@@ -34,6 +34,7 @@ local function load_run(id)
   call("SCARD", K.live(id))
   steps = steps + STEPS_A_NODE * tonumber(v[8])
   longest[id] = tonumber(v[9])
+  noted.workflows[id] = v[18]
   return { id = id, status = v[1], stop = v[2] or nil, revision = tonumber(v[4]),
            retention = tonumber(v[5]), submitted = tonumber(v[6]), bytes = tonumber(v[7]), most_bytes = tonumber(v[10]),
            drain = v[14] or nil, paused = v[15] or nil, verdict = v[16] or nil, grace = tonumber(v[17] or nil) }
@@ -77,6 +78,23 @@ local function restate(id)
   end
 end
 
+--- Adds what was noted to the numbers of the namespace. A run that begins again has before it what it left undone
+--- put back into what is planned (1), one that ends has what it leaves undone taken out behind it (-1).
+local function count_up(id, by)
+--- @inline "completing"
+  if not (by or noted[1] or next(noted.more)) then
+    return
+  end
+--- @inline "counting"
+  if by == 1 then
+    add_left(id, 1)
+  end
+  add_noted()
+  if by == -1 then
+    add_left(id, -1)
+  end
+end
+
 --- Counts what has become busy or idle, for every run that this operation touched. The last thing that
 --- an operation does which moves entries.
 local function settle_statuses()
@@ -90,4 +108,7 @@ local function settle_statuses()
     end
   end
   tallies = {}
+  if noted[1] or next(noted.more) then
+    count_up()
+  end
 end

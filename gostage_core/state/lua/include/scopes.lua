@@ -38,6 +38,10 @@ end
 local function end_scope(run, s, l, state)
   s.state, s.ended = state, now
   save_scope(run, s)
+  if state == "s" then
+--- @inline "leaving"
+    count_members(run, s.n, -1, l)
+  end
   if l.up == "0" and s.n ~= "0" then
     jot(run.id, "stage." .. STAGE_ENDS[state], s.n, run.revision)
   end

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gostage_core.broker.app import producer_app
 from gostage_core.damage import readable
+from gostage_core.entry import Entry
 from gostage_core.errors import CorruptRunError
 from gostage_core.numbers import read_numbers
-from gostage_core.plan import Entry
 from gostage_core.status import RunStatus
 from gostage_workers.cli.documents import summary_document
 from gostage_workers.cli.pools import NO_POOL

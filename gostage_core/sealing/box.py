@@ -62,9 +62,15 @@ class Box:
             SealedValueError: it must, and is not.
             CorruptRunError: it was changed, or is not where it was written.
         """
-        if _HIDDEN not in text:
+        if not text or _HIDDEN not in text:
             return text
-        return compact(self.fields(run_id, json.loads(text), must=must, blank=blank)).encode()
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            return text  # whoever reads it tells what is damaged
+        if not isinstance(data, dict):
+            return text
+        return compact(self.fields(run_id, data, must=must, blank=blank)).encode()
 
     def fields(
         self,

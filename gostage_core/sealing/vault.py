@@ -94,7 +94,7 @@ class Vault(Box):
     ) -> dict[str, bytes]:
         """Return the fields of a plan with their documents opened; as :meth:`document` does."""
         return {
-            name: self.document(run_id, text, must=must) if name[0] in _DOCUMENTS else text
+            name: self.document(run_id, text, must=must) if name[:1] in _DOCUMENTS else text
             for name, text in fields.items()
         }
 
@@ -106,7 +106,7 @@ class Vault(Box):
             CorruptRunError: it was changed, or is not where it was written.
             TamperedValueError: likewise, of a value.
         """
-        letter, entry = name[0], name[1:]
+        letter, entry = name[:1], name[1:]
         if letter in _DOCUMENTS:
             return self.document(run_id, text, must=True)
         if letter == "v":
@@ -122,15 +122,16 @@ class Vault(Box):
         told = self.fields(run_id, details)
         if key_of(str(told.get("reason", ""))):
             told = {**told, "reason": self._reason(run_id, told["reason"])}
-        if "ops" in told:
-            told = {**told, "ops": [self._operation(run_id, *one) for one in told["ops"]]}
+        if isinstance(told.get("ops"), list):
+            told = {**told, "ops": [self._operation(run_id, one) for one in told["ops"]]}
         return told
 
-    def _operation(self, run_id: str, word: str, *parts: str) -> list[str]:
-        if word != "set":
-            return [word, *parts]
-        entry, text = parts
-        return [word, entry, self.document(run_id, text.encode()).decode()]
+    def _operation(self, run_id: str, operation: Any) -> Any:
+        match operation:
+            case ["set", entry, str(text)]:
+                old = text.encode("utf-8", "surrogatepass")
+                return ["set", entry, self.document(run_id, old).decode("utf-8", "surrogatepass")]
+        return operation
 
     def _reason(self, run_id: str, envelope: str) -> str:
         try:

@@ -277,6 +277,10 @@ class TestTexts:
         assert kept.startswith('{"released":"",')
         assert json.loads(VAULT.document("r1", kept.encode()))["released"] == "why"
 
+    @pytest.mark.parametrize("text", [b"", b'{"~":', b'["~"]', b'"~"'])
+    def test_what_is_damaged_is_left_to_who_reads_it(self, text: bytes) -> None:
+        assert VAULT.document("r1", text, must=True) == text
+
     @pytest.mark.parametrize("broken", ["", "~", "not an envelope", 7, ["~1.first.AAAA"]])
     def test_no_broken_envelope_is_taken_for_none(self, broken: object) -> None:
         kept = json.dumps({"action": "a", "~": broken})

@@ -140,7 +140,8 @@ def test_the_history_goes_on_after_a_restart_of_the_server(
         told = process.stderr.readline()
         own_server.start()
         run.cancel("enough")
-        rest, _ = process.communicate(timeout=SECONDS)
+        rest = process.stdout.read()
+        process.wait(SECONDS)
     assert "does not answer" in told
     entries = [json.loads(line) for line in [first, *rest.splitlines()]]
     assert [one["sequence"] for one in entries] == list(range(1, len(entries) + 1))

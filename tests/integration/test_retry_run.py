@@ -395,6 +395,21 @@ def test_a_run_whose_hook_failed_goes_on_with_that_hook(watched: WatchedBench, h
     assert hooks[-2:] == ["after_stage completed", "after_run completed"]
 
 
+def test_what_a_quorum_left_out_stays_out_when_the_hook_behind_it_is_done_again(
+    watched: WatchedBench,
+) -> None:
+    members = [*named("a"), Sleep("1d"), *named("b")]
+    workflow = Workflow("w")
+    stage = Stage("s", members, parallel=True, max_parallel=2, join=1)
+    workflow.add_stage(stage).use(Notes(fails="after_stage"))
+    run = watched.submit(workflow)
+    watched.settle()
+    retried(watched, run)
+    assert (run.status, done(run)) == (RunStatus.COMPLETED, ["a"])
+    assert states(run)["Sleep"] == "cancelled"
+    assert run.store["hooks"] == ["before_stage", "after_stage completed"]
+
+
 def test_hooks_behind_what_failed_are_asked_again_and_those_before_it_are_not(
     watched: WatchedBench,
 ) -> None:

@@ -35,7 +35,20 @@ local function mark(run, n)
   return "open"
 end
 
+--- Whether as many members have completed as their scope waits for: what it left out then stays so.
+local function has_enough(run, l)
+  local good, m = 0, l.quorum > 0 and l.first or "0"
+  while m ~= "0" do
+    good = good + (string.sub(call("HGET", K.plan(run.id), "r" .. m) or "", 1, 1) == "c" and 1 or 0)
+    m = links(run, m).next
+  end
+  return l.quorum > 0 and good >= l.quorum
+end
+
 local function begin_members_again(run, s, l)
+  if has_enough(run, l) then
+    return false
+  end
   local m = l.first
   while m ~= "0" do
     local how = mark(run, m)

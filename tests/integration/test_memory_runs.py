@@ -79,7 +79,9 @@ def test_a_run_is_forgotten_when_its_retention_has_passed(memory_bench: Bench) -
     server_of(memory_bench).clock.advance(memory_bench.settings.retention + 1)
     memory_bench.rescuer.tick()
     left = set(memory_bench.state.client.scan_iter("*"))
-    assert left == {memory_bench.state.keys.of(name).encode() for name in ("beat", "marks")}
+    assert left == {
+        memory_bench.state.keys.of(name).encode() for name in ("beat", "marks", "numbers")
+    }
 
 
 def test_a_handler_hears_what_is_sent_in_memory(memory_bench: Bench) -> None:

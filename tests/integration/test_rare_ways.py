@@ -68,6 +68,13 @@ class Mending(Middleware):
         outcome.recover()
 
 
+def test_the_next_action_reads_what_was_appended_to_a_small_store(memory_bench: Bench) -> None:
+    script["a"] = lambda ctx: ctx.store.append("list", 1)
+    script["b"] = lambda ctx: ctx.store.put("seen", ctx.store["list"])
+    result = memory_bench.drain(memory_bench.submit(workflow(s="a b")))
+    assert (result.status, result.store["seen"]) == (RunStatus.COMPLETED, [1])
+
+
 def test_a_hook_behind_a_failing_stage_whose_worker_dies_runs_again_and_recovers(
     memory_bench: Bench,
 ) -> None:
